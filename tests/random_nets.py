@@ -38,25 +38,35 @@ class NetBuilder:
         """CONV_2D; `geometry` takes stride, dilation, padding."""
         weights = self._weights((filters, *kernel, self.last.full_channels))
         shape = (*self._spatial(kernel, **geometry), filters)
-        return self._linear("CONV_2D", weights, shape, self.widths(filters, cut), activation,
-                            **geometry)
+        return self._linear(
+            "CONV_2D", weights, shape, self.widths(filters, cut), activation, **geometry
+        )
 
     def depthwise(self, kernel=(3, 3), activation="relu", **geometry):
         weights = self._weights((*kernel, self.last.full_channels))
         shape = (*self._spatial(kernel, **geometry), self.last.full_channels)
-        return self._linear("DEPTHWISE_CONV_2D", weights, shape, self.last.channels, activation,
-                            **geometry)
+        return self._linear(
+            "DEPTHWISE_CONV_2D", weights, shape, self.last.channels, activation, **geometry
+        )
 
     def dense(self, units: int, activation="none", cut=False):
         weights = self._weights((units, self.last.full_channels, self.last.positions))
-        return self._linear("FULLY_CONNECTED", weights, (units,), self.widths(units, cut),
-                            activation)
+        return self._linear(
+            "FULLY_CONNECTED", weights, (units,), self.widths(units, cut), activation
+        )
 
-    def pool(self, kind="MAX_POOL_2D", window=(2, 2), stride=(2, 2), padding="VALID",
-             activation="none"):
+    def pool(
+        self, kind="MAX_POOL_2D", window=(2, 2), stride=(2, 2), padding="VALID", activation="none"
+    ):
         height, width = self._spatial(window, stride=stride, padding=padding)
-        return self._same_scale(kind, (height, width, self.last.full_channels), window=window,
-                                stride=stride, padding=padding, activation=activation)
+        return self._same_scale(
+            kind,
+            (height, width, self.last.full_channels),
+            window=window,
+            stride=stride,
+            padding=padding,
+            activation=activation,
+        )
 
     def pad(self, top=1, bottom=1, left=1, right=1):
         height, width, channels = self.last.shape
@@ -109,13 +119,30 @@ class NetBuilder:
             spread = self.random.uniform(0.3, 3.0, count)
             scales.append((gain * spread).astype(np.float32))
             biases.append(self.random.integers(-20000, 20000, count).astype(np.int32))
-        self._append(kind, shape, out_scale, zero_point, channels, weights=weights,
-                     scales=tuple(scales), biases=tuple(biases), activation=activation, **geometry)
+        self._append(
+            kind,
+            shape,
+            out_scale,
+            zero_point,
+            channels,
+            weights=weights,
+            scales=tuple(scales),
+            biases=tuple(biases),
+            activation=activation,
+            **geometry,
+        )
         return self
 
     def _same_scale(self, kind, shape, positions=1, **attributes):
-        self._append(kind, shape, self.last.scale, self.last.zero_point, self.last.channels,
-                     positions=positions, **attributes)
+        self._append(
+            kind,
+            shape,
+            self.last.scale,
+            self.last.zero_point,
+            self.last.channels,
+            positions=positions,
+            **attributes,
+        )
         return self
 
     def _rescaled(self, kind, shape, scale, **attributes):

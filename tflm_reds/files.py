@@ -1,6 +1,8 @@
 """Files that appear whole or not at all (ARCHITECTURE contract 9)."""
 
+import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +24,69 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         os.close(handle)
     except OSError as error:
-        raise OutputError(
-            f"Cannot write {target}: {error.strerror}. Choose a writable folder with --out."
-        ) from error
+        raise _unwritable(target, error) from error
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield an empty folder `path.partial`; it takes the place of `path` when the block succeeds.
+
+    When the block fails, `path` is as it was, and the partial folder stays for a look at what was
+    done so far.
+
+    Raises:
+        OutputError: if the folder cannot be written or another build holds it.
+    """
+    target = Path(path)
+    partial = target.with_name(f"{target.name}.partial")
+    with _locked(target):
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        except OSError as error:
+            raise _unwritable(partial, error) from error
+        yield partial
+        _publish(partial, target)
+
+
+def _publish(partial: Path, target: Path) -> None:
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.replace(old)
+    partial.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = lock.open("w")
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(
+                f"Another build is writing {target}. Wait for it, or choose another --out."
+            ) from error
+        yield
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"Cannot write {path}: {error.strerror}. Choose a writable folder with --out."
+    )
 
 
 def _umask() -> int:

@@ -3,20 +3,15 @@
 Numpy only. `QuantizedNet.run` is the reference that every other implementation must equal.
 """
 
-import json
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from tflm_reds.errors import DataError, ModelError
-from tflm_reds.files import atomic_path
+from tflm_reds.errors import DataError
 from tflm_reds.fixed_point import quantize_multipliers, round_half_away
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -241,10 +236,10 @@ class QuantizedNet:
             )
 
     def save(self, path: str | Path) -> Path:
-        """Write one `.npz` file: JSON structure and the arrays; deterministic bytes."""
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            _write_npz(stream, _structure(self), dict(_arrays(self)))
-        return Path(path)
+        """Write one `.npz` file; the same net gives the same bytes."""
+        from tflm_reds.quantized_file import save_net
+
+        return save_net(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "QuantizedNet":
@@ -253,19 +248,9 @@ class QuantizedNet:
         Raises:
             ModelError: if the file is missing or corrupt.
         """
-        try:
-            with np.load(path) as file:
-                structure = json.loads(file["structure"].tobytes())
-                if structure["schema"] != SCHEMA:
-                    raise ModelError(
-                        f"{path} has schema {structure['schema']}, this version reads {SCHEMA}. "
-                        "Build the model again."
-                    )
-                return _from_structure(structure, file)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ModelError(
-                f"{path} is not a quantised network ({error}). Build the model again."
-            ) from error
+        from tflm_reds.quantized_file import load_net
+
+        return load_net(path)
 
 
 def activation_range(activation: str, tensor: QuantTensor) -> tuple[int, int]:
@@ -300,61 +285,3 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
 
 def _commas(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
-
-
-_OP_FIELDS = "kind name inputs output activation stride dilation window padding pads alpha".split()
-
-
-def _structure(net: QuantizedNet) -> dict:
-    return {
-        "schema": SCHEMA,
-        "name": net.name,
-        "budgets": net.budgets,
-        "labels": net.labels,
-        "tensors": [vars(tensor) for tensor in net.tensors.values()],
-        "ops": [{key: getattr(op, key) for key in _OP_FIELDS} for op in net.ops],
-    }
-
-
-def _arrays(net: QuantizedNet) -> Iterator[tuple[str, np.ndarray]]:
-    for op in net.ops:
-        if op.weights is not None:
-            yield f"{op.name}/weights", np.ascontiguousarray(op.weights)
-            for k in range(net.subnet_count):
-                yield f"{op.name}/scales/{k}", op.scales[k]
-                yield f"{op.name}/biases/{k}", op.biases[k]
-
-
-def _write_npz(stream, structure: dict, arrays: dict[str, np.ndarray]) -> None:
-    # numpy.savez stamps the current time into the zip; contract 8 asks for the same bytes.
-    text = np.frombuffer(json.dumps(structure, sort_keys=True).encode(), np.uint8)
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in {"structure": text, **arrays}.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def _from_structure(structure: dict, file: Mapping[str, np.ndarray]) -> QuantizedNet:
-    def restore(values: dict) -> dict:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-    count = len(structure["budgets"])
-    tensors = [QuantTensor(**restore(tensor)) for tensor in structure["tensors"]]
-    ops = []
-    for values in structure["ops"]:
-        op = QuantOp(**restore(values))
-        if f"{op.name}/weights" in file:
-            op = replace(
-                op,
-                weights=file[f"{op.name}/weights"],
-                scales=tuple(file[f"{op.name}/scales/{k}"] for k in range(count)),
-                biases=tuple(file[f"{op.name}/biases/{k}"] for k in range(count)),
-            )
-        ops.append(op)
-    return QuantizedNet(
-        name=structure["name"],
-        tensors={tensor.name: tensor for tensor in tensors},
-        ops=tuple(ops),
-        budgets=tuple(structure["budgets"]),
-        labels=tuple(structure["labels"]),
-    )

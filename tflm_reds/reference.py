@@ -22,9 +22,7 @@ from tflm_reds.quantized import (
 from tflm_reds.softmax import softmax_int8
 
 
-def run_op(
-    net: QuantizedNet, op: QuantOp, subnet: int, inputs: Sequence[np.ndarray]
-) -> np.ndarray:
+def run_op(net: QuantizedNet, op: QuantOp, subnet: int, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Run one op of `subnet`."""
     return _KERNELS[op.kind](net, op, subnet, inputs[0])
 
@@ -48,10 +46,13 @@ def leaky_relu_table(net: QuantizedNet, op: QuantOp) -> np.ndarray:
 def relu_table(net: QuantizedNet, op: QuantOp) -> np.ndarray:
     """Output of a stand-alone RELU or RELU6 for each of the 256 int8 inputs -128..127."""
     source, target = net.source(op), net.target(op)
+    if op.kind == "RELU6":
+        # TFLM only clamps: input and output of RELU6 share scale and zero point.
+        return np.clip(np.arange(-128, 128), *activation_range("relu6", source)).astype(np.int8)
     ratio = float(np.float32(source.scale) / np.float32(target.scale))
     values = np.arange(-128, 128) - source.zero_point
     scaled = multiply_by_quantized_multiplier(values, *quantize_multiplier(ratio))
-    low, high = activation_range(op.kind.lower(), target)
+    low, high = activation_range("relu", target)
     return np.clip(scaled + target.zero_point, low, high).astype(np.int8)
 
 

@@ -35,7 +35,8 @@ def softmax_exponentials(input_scale: float, beta: float = 1.0) -> np.ndarray:
         float(INT32_MAX),
     )
     multiplier, shift = quantize_multiplier(real)
-    radius = math.floor(((1 << _DIFF_INTEGER_BITS) - 1) * (1 << (31 - _DIFF_INTEGER_BITS)) / 2**shift)
+    largest = (1 << _DIFF_INTEGER_BITS) - 1
+    radius = math.floor(largest * (1 << (31 - _DIFF_INTEGER_BITS)) / 2**shift)
     differences = -np.arange(256, dtype=np.int64)
     used = differences >= -radius
     rescaled = doubling_high_multiply(np.where(used, differences, 0) << shift, multiplier)

@@ -1,0 +1,40 @@
+"""Data sets: real loaders, and a user's own arrays."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tflm_reds.datasets.arrays import from_arrays
+from tflm_reds.datasets.dataset import Dataset
+from tflm_reds.datasets.digits import load_digits
+from tflm_reds.datasets.files import data_directory
+from tflm_reds.datasets.keyword_spotting import load_kws, load_kws_canonical_test
+from tflm_reds.errors import DataError
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "data_directory",
+    "from_arrays",
+    "load_dataset",
+    "load_digits",
+    "load_kws",
+    "load_kws_canonical_test",
+]
+
+DATASETS: dict[str, Callable[[str | Path | None], Dataset]] = {
+    "digits": lambda data_dir: load_digits(),
+    "kws": load_kws,
+    "kws_25_frames": partial(load_kws, frames="every second"),
+}
+
+
+def load_dataset(name: str, data_dir: str | Path | None = None) -> Dataset:
+    """The data set called `name`, from `data_dir` or the directory in TFLM_REDS_DATA.
+
+    Raises:
+        DataError: if there is no such data set, or its file is missing or broken.
+    """
+    if name not in DATASETS:
+        raise DataError(f"There is no data set {name!r}. Choose one of {', '.join(DATASETS)}.")
+    return DATASETS[name](data_dir)

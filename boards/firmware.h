@@ -1,0 +1,29 @@
+/* What the files of the bare-metal image share. */
+#ifndef FIRMWARE_H_
+#define FIRMWARE_H_
+
+#include <stdint.h>
+
+/* chip_<name>.c: clock and cache, and the serial port by polling. */
+void chip_start(void);
+void chip_send(const char *text, uint32_t length);
+
+/* console.c: records of the form `REDS KIND key=value key=value`, one a line. */
+void console_start(void);
+void record_begin(const char *kind);
+void record_integer(const char *key, int32_t value);
+void record_hex(const char *key, uint32_t value);
+void record_text(const char *key, const char *value);
+void record_end(void);
+/* Ends the run: simulators stop here, a board sleeps here. */
+void firmware_exit(int32_t failures) __attribute__((noreturn));
+void firmware_halt(void) __attribute__((noreturn));
+
+/* main.c */
+extern volatile int32_t firmware_subnet; /* running now; -1 outside of an inference */
+int main(void);
+
+/* linker.ld */
+extern uint32_t firmware_stack_bottom[], firmware_stack_top[];
+
+#endif /* FIRMWARE_H_ */

@@ -1,0 +1,172 @@
+"""Board: everything this project knows about one microcontroller board, read from TOML."""
+
+import tomllib
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from tflm_reds.codegen.cores import CORES, Core
+
+from tflm_reds.errors import BoardError
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory region; addresses and sizes in bytes."""
+
+    origin: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """First address behind the region."""
+        return self.origin + self.size
+
+
+@dataclass(frozen=True)
+class Peripherals:
+    """Base addresses of the peripherals that the bare image uses; the pin as in PSEL.TXD."""
+
+    clock: int
+    uarte: int
+    uarte_tx_pin: int
+    nvmc: int
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Supply voltage and the interval of the current while the core computes."""
+
+    voltage_v: float
+    active_current_ma: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Simulators that know the board, Renode's platform file, and the command that flashes."""
+
+    simulators: tuple[str, ...]
+    renode_platform: str
+    flash: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """One `boards/<name>.toml`.
+
+    Attributes:
+        chip: selects `chip_<chip>.c`, the code for clock, cache and serial port.
+        core: a key of `tflm_reds.codegen.cores.CORES`.
+        image_origin: address of the image's vector table, behind a bootloader if there is one.
+        stack_bytes: reserved at the bottom of RAM, so that an overflow leaves RAM and faults.
+        wait_states: (lowest, highest) stall cycles of a data read from flash.
+    """
+
+    name: str
+    title: str
+    chip: str
+    core: str
+    clock_hz: int
+    image_origin: int
+    stack_bytes: int
+    wait_states: tuple[int, int]
+    flash: Memory
+    ram: Memory
+    peripherals: Peripherals
+    energy: Energy
+    tools: Tools
+
+    @property
+    def image_flash_bytes(self) -> int:
+        """Flash that an image may fill: from its origin to the end of the region."""
+        return self.flash.end - self.image_origin
+
+    @property
+    def core_features(self) -> Core:
+        """Compiler flags and features of the core."""
+        return CORES[self.core]
+
+
+def available_boards() -> list[str]:
+    """Names of the boards that come with this package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_board(name_or_path: str | Path) -> Board:
+    """Read a board by its name, or from a TOML file of the user's own.
+
+    Raises:
+        BoardError: if there is no such board, or a key is missing, unknown or invalid.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = FOLDER / f"{name_or_path}.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BoardError(
+            f"No board {name_or_path}. Available: {', '.join(available_boards())}; or give the "
+            "path of a .toml file of the same form."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BoardError(f"{path} is not valid TOML: {error}.") from error
+    board = _build(Board, table, path.name)
+    _check(board, path.name)
+    return board
+
+
+def _build(kind: type, table: Any, where: str) -> Any:
+    """An object of dataclass `kind` from a TOML table with exactly its keys."""
+    if not isinstance(table, dict):
+        raise BoardError(f"{where} must be a table, got {table!r}.")
+    names = [field.name for field in fields(kind)]
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    if missing := [name for name in required if name not in table]:
+        raise BoardError(f"{where} lacks the key {missing[0]}. Required: {', '.join(required)}.")
+    if unknown := [name for name in table if name not in names]:
+        raise BoardError(f"{where} has the unknown key {unknown[0]}. Known: {', '.join(names)}.")
+    types = get_type_hints(kind)
+    return kind(**{key: _value(types[key], table[key], f"{where}: {key}") for key in table})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind):
+        return _build(kind, value, where)
+    if get_origin(kind) is tuple:
+        items = get_args(kind)
+        if not isinstance(value, list) or (items[-1] is not ... and len(value) != len(items)):
+            count = "a list" if items[-1] is ... else f"a list of {len(items)} values"
+            raise BoardError(f"{where} must be {count}, got {value!r}.")
+        return tuple(_value(items[0], item, where) for item in value)
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or isinstance(value, bool):
+        raise BoardError(f"{where} must be of type {kind.__name__}, got {value!r}.")
+    return kind(value)
+
+
+def _check(board: Board, where: str) -> None:
+    """Refuse values that no real board has."""
+    inside_flash = board.flash.origin <= board.image_origin < board.flash.end
+    low, high = board.wait_states
+    problems = {
+        f"core {board.core} is unknown; known: {', '.join(CORES)}": board.core not in CORES,
+        f"chip {board.chip} has no chip_{board.chip}.c": not chip_source(board).exists(),
+        "clock_hz must be positive": board.clock_hz <= 0,
+        "flash and ram sizes must be positive": min(board.flash.size, board.ram.size) <= 0,
+        f"image_origin {board.image_origin:#x} is not in flash": not inside_flash,
+        "image_origin must be a multiple of 512 (VTOR)": board.image_origin % 512 != 0,
+        "stack_bytes must be a multiple of 8 within ram": (
+            board.stack_bytes % 8 != 0 or not 0 < board.stack_bytes < board.ram.size
+        ),
+        f"wait_states {low}, {high} must be ordered and not negative": not 0 <= low <= high,
+    }
+    for message, found in problems.items():
+        if found:
+            raise BoardError(f"{where}: {message}.")
+
+
+def chip_source(board: Board) -> Path:
+    """The C file that drives the board's chip."""
+    return FOLDER / f"chip_{board.chip}.c"

@@ -1,0 +1,201 @@
+"""Builds the bare-metal image of one model for one board."""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from tflm_reds.boards import schema
+from tflm_reds.boards.schema import Board
+from tflm_reds.codegen.toolchain import Compiler, build_image, target_compiler
+from tflm_reds.sim.elf import Elf
+
+from tflm_reds.errors import BoardError, DataError
+from tflm_reds.files import atomic_path, write_bytes, write_text
+from tflm_reds.quantized import QuantizedNet
+
+RUNTIME_SOURCES = ("startup.c", "console.c", "memory.c", "main.c")
+FLASH_SECTIONS = (".text", ".data")
+RAM_SECTIONS = (".stack", ".noinit", ".data", ".bss")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs embedded in an image, with the reference's outputs.
+
+    Attributes:
+        inputs: int8 [samples, input bytes].
+        outputs: int8 [subnets, samples, output bytes].
+    """
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+    @classmethod
+    def from_net(cls, net: QuantizedNet, x: np.ndarray) -> "Samples":
+        """The reference's outputs of every subnet for int8 `x` [samples, *net.input.shape]."""
+        outputs = [net.run(x, subnet) for subnet in range(net.subnet_count)]
+        return cls(x.reshape(len(x), -1), np.stack([y.reshape(len(x), -1) for y in outputs]))
+
+    @property
+    def checksums(self) -> list[list[int]]:
+        """CRC-32 of each output, by subnet and sample."""
+        return [[zlib.crc32(y.tobytes()) for y in subnet] for subnet in self.outputs]
+
+
+@dataclass(frozen=True)
+class SubnetSize:
+    """Bytes of flash and RAM that the model itself takes in an image cut to subnets 0..subnet."""
+
+    subnet: int
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """One built image.
+
+    Attributes:
+        elf, bin: the image for simulators, and for a programmer (from `board.image_origin` on).
+        build: 8 hex digits that change with any source, sample, board figure or compiler.
+        sections: bytes of each section of the ELF.
+        samples: what main() runs and checks.
+    """
+
+    elf: Path
+    bin: Path
+    model: str
+    build: str
+    board: Board
+    toolchain: str
+    samples: Samples = field(repr=False)
+    sections: Mapping[str, int]
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes of flash, initial values of variables included."""
+        return sum(self.sections.get(name, 0) for name in FLASH_SECTIONS)
+
+    @property
+    def ram_bytes(self) -> int:
+        """Bytes of RAM, the reserved stack included."""
+        return sum(self.sections.get(name, 0) for name in RAM_SECTIONS)
+
+
+def build_firmware(
+    sources: Iterable[Path],
+    model: str,
+    samples: Samples,
+    board: Board,
+    folder: str | Path,
+    sizes: Sequence[SubnetSize] = (),
+    flags: Sequence[str] = (),
+    compiler: Compiler | None = None,
+) -> Firmware:
+    """Compile a generated model with the board's startup code and a self-checking main().
+
+    Args:
+        sources: C files and headers of the model, as `write_sources` returns them.
+        model: the C identifier that prefixes its symbols.
+        samples: at least one; they are embedded in flash.
+        folder: receives `<model>.elf`, `<model>.bin` and the generated headers.
+        sizes: of each subnet, to say which one would fit a board that is too small.
+        flags: further compiler flags.
+
+    Raises:
+        DataError: if there is no sample, or samples are not int8.
+        BoardError: if flash or RAM of the board are too small.
+        ToolchainError: if the compiler is missing or refuses a source.
+    """
+    _check_samples(samples)
+    folder, compiler = Path(folder), compiler or target_compiler()
+    sources = [Path(source) for source in sources]
+    runtime = [*(schema.FOLDER / name for name in RUNTIME_SOURCES), schema.chip_source(board)]
+    compiled = [*(source for source in sources if source.suffix == ".c"), *runtime]
+    build = _build_hash([*sources, *runtime], samples, board, compiler, flags)
+    _write_generated(folder, model, build, samples, board)
+    include = sorted({folder, schema.FOLDER, *(source.parent for source in sources)})
+    script, path = folder / "linker.ld", folder / f"{model}.elf"
+    with atomic_path(path) as temporary:
+        build_image(compiled, temporary, board.core_features, script, include, flags, compiler)
+        elf = Elf.load(temporary)
+        firmware = Firmware(
+            path, path.with_suffix(".bin"), model, build, board, compiler.version, samples,
+            elf.sections,
+        )  # fmt: skip
+        _check_fits(firmware, sizes)
+    write_bytes(firmware.bin, elf.flash_image(board.image_origin))
+    return firmware
+
+
+def _check_samples(samples: Samples) -> None:
+    inputs, outputs = samples.inputs, samples.outputs
+    if len(inputs) == 0 or inputs.dtype != np.int8 or outputs.dtype != np.int8:
+        raise DataError(
+            f"A firmware needs at least one int8 sample and its int8 outputs, got {len(inputs)} of "
+            f"{inputs.dtype}. Use Samples.from_net(net, net.quantize_input(x[:3]))."
+        )
+
+
+def _build_hash(files, samples, board, compiler, flags) -> str:
+    digest = hashlib.sha256(repr((board, compiler.version, tuple(flags))).encode())
+    for path in files:
+        digest.update(path.name.encode() + path.read_bytes())
+    digest.update(samples.inputs.tobytes() + samples.outputs.tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _write_generated(folder: Path, model: str, build: str, samples: Samples, board: Board) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(schema.FOLDER),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    values = {
+        "board": board,
+        "name": model,
+        "build": build,
+        "samples": samples.inputs.tolist(),
+        "expected": samples.checksums,
+    }
+    for name in ("board.h", "firmware_model.h", "linker.ld"):
+        write_text(folder / name, environment.get_template(f"{name}.j2").render(values))
+
+
+def _check_fits(firmware: Firmware, sizes: Sequence[SubnetSize]) -> None:
+    board = firmware.board
+    flash_excess = firmware.flash_bytes - board.image_flash_bytes
+    ram_excess = firmware.ram_bytes - board.ram.size
+    if max(flash_excess, ram_excess) <= 0:
+        return
+    needs = [
+        f"{size} bytes of {name}, {excess} more than the {size - excess} there are"
+        for name, size, excess in (
+            ("flash", firmware.flash_bytes, flash_excess),
+            ("RAM", firmware.ram_bytes, ram_excess),
+        )
+        if excess > 0
+    ]
+    raise BoardError(
+        f"{firmware.model} does not fit {board.name}: it needs {' and '.join(needs)}. "
+        f"{_way_out(sizes, flash_excess, ram_excess)}"
+    )
+
+
+def _way_out(sizes: Sequence[SubnetSize], flash_excess: int, ram_excess: int) -> str:
+    full = max(sizes, key=lambda size: size.subnet, default=None)
+    fitting = [
+        size.subnet
+        for size in sizes
+        if full.flash_bytes - size.flash_bytes >= flash_excess
+        and full.ram_bytes - size.ram_bytes >= ram_excess
+    ]
+    if fitting:
+        return f"Cut to subnets 0..{max(fitting)} it would fit; or choose a larger board."
+    if sizes:
+        return "Not even subnet 0 alone would fit: choose a larger board or a smaller model."
+    return "Choose a larger board or a smaller model."

@@ -1,0 +1,98 @@
+#include "reds_patches.h"
+
+/* The inputs as int16, filled up to a group of four. */
+size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims) {
+  if (!reds_dims_valid(filter_dims)) return 0;
+  return reds_scratch_size(((int64_t)filter_dims->channels + 3) / 4 * 8);
+}
+
+static int is_vector(const reds_dims *dims) {
+  return reds_dims_valid(dims) && dims->height == 1 && dims->width == 1;
+}
+
+static int arguments_valid(const reds_context *context, const reds_fc_params *params,
+                           const reds_dims *input, const reds_dims *filter,
+                           const reds_dims *output) {
+  return params != NULL && params->input_offset >= -127 && params->input_offset <= 128 &&
+         is_vector(input) && is_vector(output) && is_vector(filter) &&
+         reds_filter_valid(filter, output->channels) && filter->channels == input->channels &&
+         reds_scratch_valid(context, reds_fully_connected_s8_get_buffer_size(filter));
+}
+
+#if defined(REDS_DSP)
+
+/* One group of four inputs x four weight rows. */
+static inline void multiply_group(const uint32_t weights[4], const uint32_t *inputs,
+                                  int32_t sums[4]) {
+  const uint32_t even = inputs[0], odd = inputs[1];
+  for (int32_t row = 0; row < 4; ++row) {
+    sums[row] = reds_multiply_pairs(reds_even_bytes(weights[row]), even, sums[row]);
+    sums[row] = reds_multiply_pairs(reds_odd_bytes(weights[row]), odd, sums[row]);
+  }
+}
+
+static void multiply_rows(const int8_t *const rows[4], int32_t length, const uint32_t *inputs,
+                          int32_t sums[4]) {
+  const int8_t *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
+  for (const int8_t *end = row0 + (length & ~3); row0 != end; inputs += 2) {
+    const uint32_t weights[4] = {reds_load_word(row0), reds_load_word(row1), reds_load_word(row2),
+                                 reds_load_word(row3)};
+    multiply_group(weights, inputs, sums);
+    row0 += 4, row1 += 4, row2 += 4, row3 += 4;
+  }
+  if ((length & 3) == 0) return;
+  const uint32_t weights[4] = {reds_load_last(rows[0], length), reds_load_last(rows[1], length),
+                               reds_load_last(rows[2], length), reds_load_last(rows[3], length)};
+  multiply_group(weights, inputs, sums);
+}
+
+static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
+                     const int8_t *input, const reds_dims *filter_dims, const int8_t *filter,
+                     int32_t channels, int8_t *output, uint32_t *inputs) {
+  reds_expand(input, filter_dims->channels, params->input_offset, 2, inputs);
+  for (int32_t channel = 0; channel < channels; channel += 4) {
+    const int32_t count = channels - channel < 4 ? channels - channel : 4;
+    const int8_t *rows[4];
+    for (int32_t i = 0; i < 4; ++i) {
+      /* Missing rows repeat the last one; their sums are dropped. */
+      rows[i] = filter + (channel + (i < count ? i : count - 1)) * filter_dims->channel_stride;
+    }
+    int32_t sums[4] = {0, 0, 0, 0};
+    multiply_rows(rows, filter_dims->channels, inputs, sums);
+    for (int32_t i = 0; i < count; ++i) {
+      output[channel + i] = reds_output(outputs, channel + i, sums[i]);
+    }
+  }
+}
+
+#else
+
+static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
+                     const int8_t *input, const reds_dims *filter_dims, const int8_t *filter,
+                     int32_t channels, int8_t *output, uint32_t *inputs) {
+  (void)inputs;
+  for (int32_t channel = 0; channel < channels; ++channel, filter += filter_dims->channel_stride) {
+    const int32_t sum = reds_dot(input, filter, filter_dims->channels, params->input_offset);
+    output[channel] = reds_output(outputs, channel, sum);
+  }
+}
+
+#endif
+
+reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_params *params,
+                                    const reds_requantisation *requantisation,
+                                    const reds_dims *input_dims, const int8_t *input,
+                                    const reds_dims *filter_dims, const int8_t *filter,
+                                    const int32_t *bias, const reds_dims *output_dims,
+                                    int8_t *output) {
+  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
+      !reds_requantisation_valid(requantisation) ||
+      !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
+    return REDS_ERROR_ARGUMENT;
+  }
+  const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
+                                params->output_offset, params->activation};
+  multiply(params, &outputs, input, filter_dims, filter, output_dims->channels, output,
+           context->buffer);
+  return REDS_OK;
+}

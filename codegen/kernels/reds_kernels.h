@@ -1,0 +1,194 @@
+/* The kernels: int8 layers of a nested network, one public function a file.
+ *
+ * A subnet computes the first `channels` units of every layer out of a tensor laid out for the full
+ * network. Every shape therefore carries two widths: `channels` (active, what is computed) and
+ * `channel_stride` (full, the bytes from one position to the next). A narrower subnet reads a
+ * prefix of each weight row and a prefix of the rows; nothing is copied or repacked.
+ *
+ *   activations  int8 [height][width][channel_stride], the first `channels` of each position count;
+ *                the inactive tail is neither read nor written
+ *   arithmetic   TensorFlow Lite Micro's reference kernels, double rounding, byte for byte
+ *   arguments    context, params, requantisation, input_dims, input, filter_dims, filter, bias,
+ *                output_dims, output (the order of CMSIS-NN)
+ *   result       REDS_OK, or REDS_ERROR_ARGUMENT with `output` untouched: a null pointer, a width
+ *                of zero or above its stride, a tensor of 2 GiB or more, scratch memory too small
+ *
+ * Nothing needs alignment but the scratch memory (4 bytes). The input and the output of a kernel
+ * must not overlap unless its comment allows it. On cores with the DSP extension (Cortex-M4, M7,
+ * M33) the heavy kernels use SMLAD; elsewhere they are plain C11. Both give the same bytes. */
+#ifndef REDS_KERNELS_H_
+#define REDS_KERNELS_H_
+
+#include "reds.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Scratch memory for the time of one call, from the kernel's `..._get_buffer_size`. `buffer` may be
+ * null when that size is 0. */
+typedef struct {
+  void *buffer; /* aligned to 4 bytes */
+  size_t size;
+} reds_context;
+
+typedef struct {
+  int32_t height;
+  int32_t width;
+} reds_extent;
+
+typedef struct {
+  int32_t height;
+  int32_t width;
+  int32_t channels;       /* active in this subnet */
+  int32_t channel_stride; /* of the full network, >= channels */
+} reds_dims;
+
+/* The int8 values that a fused activation lets through. */
+typedef struct {
+  int32_t min;
+  int32_t max;
+} reds_activation;
+
+/* One entry for each active output channel of the subnet (its own table: batch-norm differs between
+ * subnets): real multiplier = multiplier * 2^(shift - 31). */
+typedef struct {
+  const int32_t *multiplier; /* in [2^30, 2^31) */
+  const int8_t *shift;       /* in [-31, 30]; a positive one is applied before the multiplication,
+                                and (accumulator << shift) must fit 32 bits */
+} reds_requantisation;
+
+typedef struct {
+  int32_t input_offset;  /* minus the zero point of the input, in [-127, 128] */
+  int32_t output_offset; /* the zero point of the output, in [-128, 127] */
+  reds_extent stride;
+  reds_extent padding; /* rows above and columns left of the input; below and right follow from
+                          output_dims. Padding holds the zero point */
+  reds_extent dilation;
+  reds_activation activation;
+} reds_conv_params;
+
+typedef struct {
+  int32_t input_offset;
+  int32_t output_offset;
+  reds_activation activation;
+} reds_fc_params;
+
+typedef struct {
+  reds_extent stride;
+  reds_extent padding; /* above and left; less than the window */
+  reds_activation activation;
+} reds_pool_params;
+
+typedef struct {
+  int32_t input_offset;
+  int32_t output_offset;
+  int32_t multiplier; /* real multiplier with the division by the number of positions folded in */
+  int32_t shift;
+} reds_mean_params;
+
+typedef struct {
+  int32_t top;
+  int32_t left;
+  int32_t value; /* the zero point */
+} reds_pad_params;
+
+/* Convolution with any kernel size, stride, dilation and padding.
+ *
+ * filter       int8 [full outputs][kernel height][kernel width][filter channel_stride]
+ * filter_dims  {kernel height, kernel width, input channels, full input channels of the weights}
+ * bias         int32, one for each active output channel, without the input zero point
+ * scratch      reds_convolve_s8_get_buffer_size */
+reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params *params,
+                             const reds_requantisation *requantisation, const reds_dims *input_dims,
+                             const int8_t *input, const reds_dims *filter_dims,
+                             const int8_t *filter, const int32_t *bias, const reds_dims *output_dims, int8_t *output);
+
+/* Bytes of scratch on every core; a static buffer needs the maximum over the subnets. */
+size_t reds_convolve_s8_get_buffer_size(const reds_dims *filter_dims);
+
+/* Convolution with a 1x1 kernel, stride 1 and no padding: a matrix product over the positions.
+ *
+ * filter       int8 [full outputs][filter channel_stride]
+ * filter_dims  {1, 1, input channels, full input channels of the weights}
+ * scratch      reds_convolve_1x1_s8_get_buffer_size */
+reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,
+                                 const reds_requantisation *requantisation,
+                                 const reds_dims *input_dims, const int8_t *input,
+                                 const reds_dims *filter_dims, const int8_t *filter,
+                                 const int32_t *bias, const reds_dims *output_dims, int8_t *output);
+
+size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims);
+
+/* Depthwise convolution, depth multiplier 1: as many output as input channels.
+ *
+ * filter       int8 [kernel height][kernel width][filter channel_stride]
+ * filter_dims  {kernel height, kernel width, channels, full channels of the weights}
+ * scratch      none: `context` may be null */
+reds_status reds_depthwise_conv_s8(const reds_context *context, const reds_conv_params *params,
+                                   const reds_requantisation *requantisation,
+                                   const reds_dims *input_dims, const int8_t *input,
+                                   const reds_dims *filter_dims, const int8_t *filter,
+                                   const int32_t *bias, const reds_dims *output_dims,
+                                   int8_t *output);
+
+/* Fully connected layer: the active inputs are one contiguous prefix.
+ *
+ * input_dims   {1, 1, active inputs, any stride >= active inputs}; after a flatten the inputs are
+ *              channel-major (reds_flatten_s8), so that a prefix of the channels is a prefix
+ * filter       int8 [full outputs][filter channel_stride]
+ * filter_dims  {1, 1, active inputs, full inputs of the weights}
+ * output_dims  {1, 1, active outputs, full outputs}
+ * scratch      reds_fully_connected_s8_get_buffer_size */
+reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_params *params,
+                                    const reds_requantisation *requantisation,
+                                    const reds_dims *input_dims, const int8_t *input,
+                                    const reds_dims *filter_dims, const int8_t *filter,
+                                    const int32_t *bias, const reds_dims *output_dims,
+                                    int8_t *output);
+
+size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims);
+
+/* Pooling over a window of filter_dims->height x width (its channels are not read). Padding never
+ * counts. Input and output share scale and zero point. */
+reds_status reds_max_pool_s8(const reds_pool_params *params, const reds_dims *input_dims,
+                             const int8_t *input, const reds_dims *filter_dims,
+                             const reds_dims *output_dims, int8_t *output);
+
+reds_status reds_average_pool_s8(const reds_pool_params *params, const reds_dims *input_dims,
+                                 const int8_t *input, const reds_dims *filter_dims,
+                                 const reds_dims *output_dims, int8_t *output);
+
+/* Mean over all positions; output_dims is {1, 1, channels, channel_stride}. */
+reds_status reds_mean_s8(const reds_mean_params *params, const reds_dims *input_dims,
+                         const int8_t *input, const reds_dims *output_dims, int8_t *output);
+
+/* Any function of one int8 value (LeakyReLU, a stand-alone ReLU): output = table[input + 128].
+ * `output` may be `input` when the dims are equal. */
+reds_status reds_lookup_s8(const int8_t *table, const reds_dims *input_dims, const int8_t *input,
+                           const reds_dims *output_dims, int8_t *output);
+
+/* Softmax over the channels of each position; output scale 1/256, zero point -128.
+ * `exponentials` holds 256 values: exp(-d * input scale) in Q0.31 for d = maximum - input.
+ * `output` may be `input` when the dims are equal. */
+reds_status reds_softmax_s8(const int32_t *exponentials, const reds_dims *input_dims,
+                            const int8_t *input, const reds_dims *output_dims, int8_t *output);
+
+/* Copies the input into the middle of an output filled with params->value. */
+reds_status reds_pad_s8(const reds_pad_params *params, const reds_dims *input_dims,
+                        const int8_t *input, const reds_dims *output_dims, int8_t *output);
+
+/* Flattens [height][width][channels] to channel-major rows [channels][height * width], the order in
+ * which a prefix of the channels is a prefix of the features.
+ * output_dims is {1, 1, channels * positions, full channels * positions}. */
+reds_status reds_flatten_s8(const reds_dims *input_dims, const int8_t *input,
+                            const reds_dims *output_dims, int8_t *output);
+
+/* Sets the inactive channels (channels .. channel_stride - 1) of each position to `value`, the zero
+ * point: needed where a stock operator reads the full tensor. */
+reds_status reds_fill_tail_s8(int32_t value, const reds_dims *output_dims, int8_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* REDS_KERNELS_H_ */

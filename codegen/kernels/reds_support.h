@@ -1,0 +1,141 @@
+/* What the kernels share: argument checks, the clipping of windows, requantisation. Not public. */
+#ifndef REDS_SUPPORT_H_
+#define REDS_SUPPORT_H_
+
+#include "reds_kernels.h"
+
+#if defined(__ARM_FEATURE_DSP) && !defined(REDS_PLAIN_C)
+#define REDS_DSP 1
+#include "reds_dsp.h"
+#endif
+
+/* Everything that turns accumulators into int8 outputs. */
+typedef struct {
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  int32_t offset;
+  reds_activation activation;
+} reds_outputs;
+
+/* The taps first .. last - 1 of a window that lie inside the input along one axis. */
+typedef struct {
+  int32_t first;
+  int32_t last;
+} reds_taps;
+
+static inline int reds_fits_int32(int64_t value) { return value <= INT32_MAX; }
+
+/* Whether a x b x c, each of them 1 or more, fits an int32. */
+static inline int reds_product_fits(int32_t a, int32_t b, int32_t c) {
+  return reds_fits_int32((int64_t)a * b) && reds_fits_int32((int64_t)a * b * c);
+}
+
+static inline int reds_dims_valid(const reds_dims *dims) {
+  return dims != NULL && dims->height > 0 && dims->width > 0 && dims->channels > 0 &&
+         dims->channels <= dims->channel_stride &&
+         reds_product_fits(dims->height, dims->width, dims->channel_stride);
+}
+
+static inline int reds_same_dims(const reds_dims *a, const reds_dims *b) {
+  return a->height == b->height && a->width == b->width && a->channels == b->channels;
+}
+
+/* Whether every coordinate of a sliding window along one axis fits an int32. */
+static inline int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t padding,
+                                  int32_t dilation) {
+  return stride > 0 && padding >= 0 && dilation > 0 &&
+         reds_fits_int32((int64_t)(outputs - 1) * stride + (int64_t)(kernel - 1) * dilation);
+}
+
+static inline int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
+                                         const reds_dims *output) {
+  return params != NULL && params->input_offset >= -127 && params->input_offset <= 128 &&
+         reds_axis_valid(output->height, filter->height, params->stride.height,
+                         params->padding.height, params->dilation.height) &&
+         reds_axis_valid(output->width, filter->width, params->stride.width, params->padding.width,
+                         params->dilation.width);
+}
+
+static inline int reds_requantisation_valid(const reds_requantisation *requantisation) {
+  return requantisation != NULL && requantisation->multiplier != NULL &&
+         requantisation->shift != NULL;
+}
+
+/* Whether the weights of all active outputs can be addressed. */
+static inline int reds_filter_valid(const reds_dims *filter, int32_t outputs) {
+  return reds_dims_valid(filter) &&
+         reds_product_fits(filter->height * filter->width, filter->channel_stride, outputs);
+}
+
+/* `bytes` of scratch as a size; 0, which reds_scratch_valid refuses, when they are too many. */
+static inline size_t reds_scratch_size(int64_t bytes) {
+  return reds_fits_int32(bytes) ? (size_t)bytes : 0;
+}
+
+static inline int reds_scratch_valid(const reds_context *context, size_t needed) {
+  return needed > 0 && context != NULL && context->buffer != NULL && context->size >= needed &&
+         ((uintptr_t)context->buffer & 3) == 0;
+}
+
+static inline reds_taps reds_clip(int32_t origin, int32_t kernel, int32_t dilation, int32_t size) {
+  reds_taps taps = {0, kernel};
+  while (taps.first < kernel && origin + taps.first * dilation < 0) ++taps.first;
+  while (taps.last > taps.first && origin + (taps.last - 1) * dilation >= size) --taps.last;
+  return taps;
+}
+
+/* (value * multiplier) / 2^31, rounded half up (TFLM's SaturatingRoundingDoublingHighMul; a
+ * multiplier below 2^31 cannot saturate). */
+static inline int32_t reds_high_multiply(int32_t value, int32_t multiplier) {
+  return (int32_t)(((int64_t)value * multiplier + (1 << 30)) >> 31);
+}
+
+/* value / 2^exponent, rounded half away from zero; exponent 0 .. 31 (TFLM's RoundingDivideByPOT). */
+static inline int32_t reds_rounding_shift(int32_t value, int32_t exponent) {
+  const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1);
+  const int32_t threshold = (mask >> 1) + (value < 0);
+  return (value >> exponent) + ((value & mask) > threshold);
+}
+
+/* TFLM's MultiplyByQuantizedMultiplier, double rounding. */
+static inline int32_t reds_requantise(int32_t value, int32_t multiplier, int32_t shift) {
+  if (shift >= 0) return reds_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
+  return reds_rounding_shift(reds_high_multiply(value, multiplier), -shift);
+}
+
+/* reds_requantise for a multiplier in [2^30, 2^31). */
+static inline int32_t reds_requantise_channel(int32_t value, int32_t multiplier, int32_t shift) {
+#if defined(REDS_DSP)
+  if (shift >= 0) {
+    return reds_rounding_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
+  }
+  value = reds_rounding_high_multiply(value, multiplier);
+  /* One less for negatives turns half up into half away from zero. */
+  return reds_shift_half_up(value + (value >> 31), -shift);
+#else
+  return reds_requantise(value, multiplier, shift);
+#endif
+}
+
+static inline int8_t reds_clamp(int32_t value, reds_activation activation) {
+  if (value < activation.min) value = activation.min;
+  if (value > activation.max) value = activation.max;
+  return (int8_t)value;
+}
+
+/* The int8 output of `channel` from its sum of products. */
+static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum) {
+  const int32_t scaled = reds_requantise_channel(
+      sum + outputs->bias[channel], outputs->multiplier[channel], outputs->shift[channel]);
+  return reds_clamp(scaled + outputs->offset, outputs->activation);
+}
+
+static inline int32_t reds_dot(const int8_t *input, const int8_t *weights, int32_t length,
+                               int32_t input_offset) {
+  int32_t sum = 0;
+  for (int32_t i = 0; i < length; ++i) sum += (input[i] + input_offset) * weights[i];
+  return sum;
+}
+
+#endif /* REDS_SUPPORT_H_ */

@@ -1,0 +1,147 @@
+"""Lower a QuantizedNet to a Program: explicit padding, packed weights, tables, then the passes."""
+
+from dataclasses import replace
+
+import numpy as np
+from tflm_reds.codegen.passes.check_overflow import check_overflow
+from tflm_reds.codegen.passes.fuse_pad import fuse_pad
+from tflm_reds.codegen.passes.plan_arena import plan_arena
+from tflm_reds.codegen.passes.resolve_reshape import resolve_reshapes
+from tflm_reds.codegen.passes.select_kernel import select_kernels
+from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
+
+from tflm_reds.errors import QuantizationError
+from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, active_weights, same_padding
+from tflm_reds.reference import leaky_relu_table, mean_multiplier, relu_table
+from tflm_reds.softmax import softmax_exponentials
+
+
+def lower(net: QuantizedNet) -> Program:
+    """The program of `net`, complete: kernels chosen, one arena offset for each tensor.
+
+    Raises:
+        QuantizationError: if an accumulator may overflow, the input or output is cut, or a
+            flattened tensor is used where its channel-major order would be wrong.
+    """
+    program = _lower_without_sizes(net)
+    cuts = [_lower_without_sizes(_cut(net, k)) for k in range(net.subnet_count - 1)]
+    return replace(program, arena_sizes=tuple(p.arena_sizes[-1] for p in (*cuts, program)))
+
+
+def _lower_without_sizes(net: QuantizedNet) -> Program:
+    """Like `lower`, but `arena_sizes` holds the size of this program alone."""
+    program = translate(net)
+    for step in (check_overflow, fuse_pad, resolve_reshapes, select_kernels, plan_arena):
+        program = step(program)
+    return program
+
+
+def translate(net: QuantizedNet) -> Program:
+    """One op for each op of the net; nothing fused, chosen or placed yet."""
+    for tensor in (net.input, net.output):
+        if any(channels != tensor.full_channels for channels in tensor.channels):
+            raise QuantizationError(
+                f"Tensor {tensor.name} is an input or output of {net.name} and has widths "
+                f"{tensor.channels}: it must keep all {tensor.full_channels} channels in each "
+                "subnet. Leave the group of this layer out of the plan."
+            )
+    return Program(
+        name=net.name,
+        edges={name: _edge(tensor) for name, tensor in net.tensors.items()},
+        ops=tuple(_op(net, op) for op in net.ops),
+        input=net.input.name,
+        output=net.output.name,
+        budgets=net.budgets,
+        labels=net.labels,
+    )
+
+
+def _cut(net: QuantizedNet, subnet: int) -> QuantizedNet:
+    """The net of an image that holds subnets 0..`subnet` only."""
+    count = subnet + 1
+    tensors = {
+        name: replace(tensor, shape=tensor.active_shape(subnet), channels=tensor.channels[:count])
+        for name, tensor in net.tensors.items()
+    }
+    ops = tuple(
+        op
+        if op.weights is None
+        else replace(
+            op,
+            weights=active_weights(net, op, subnet),
+            scales=op.scales[:count],
+            biases=op.biases[:count],
+        )
+        for op in net.ops
+    )
+    return replace(net, tensors=tensors, ops=ops, budgets=net.budgets[:count])
+
+
+def _edge(tensor: QuantTensor) -> Edge:
+    height, width = (1, 1, *tensor.shape)[-3:-1]
+    features = tuple(channels * tensor.positions for channels in tensor.channels)
+    shape = (height, width, features, tensor.shape[-1])
+    return Edge(tensor.name, *shape, tensor.scale, tensor.zero_point)
+
+
+def _op(net: QuantizedNet, op: QuantOp) -> Op:
+    lowered = Op(
+        kind=op.kind,
+        name=op.name,
+        source=op.inputs[0],
+        target=op.output,
+        stride=op.stride,
+        dilation=op.dilation,
+        macs=tuple(net.op_macs(op, k) for k in range(net.subnet_count)),
+    )
+    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return _linear(net, op, lowered)
+    if op.kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
+        padding = _padding(net, op, op.window)
+        activation = net.activation_range(op)
+        return replace(lowered, window=op.window, padding=padding, activation=activation)
+    if op.kind == "PAD":
+        return replace(lowered, padding=(op.pads[0], op.pads[2]))
+    if op.kind == "MEAN":
+        multiplier, shift = mean_multiplier(net, op)
+        return replace(lowered, multiplier=multiplier, shift=shift)
+    return replace(lowered, lookup=_lookup(net, op))
+
+
+def _linear(net: QuantizedNet, op: QuantOp, lowered: Op) -> Op:
+    window = (1, 1) if op.kind == "FULLY_CONNECTED" else op.kernel_size
+    padding = (0, 0) if op.kind == "FULLY_CONNECTED" else _padding(net, op, window)
+    return replace(
+        lowered,
+        window=window,
+        padding=padding,
+        activation=net.activation_range(op),
+        weights=op.weights,
+        tables=tuple(_table(net, op, k) for k in range(net.subnet_count)),
+    )
+
+
+def _table(net: QuantizedNet, op: QuantOp, subnet: int) -> OutputTable:
+    multiplier, shift = net.requantisation(op, subnet)
+    # The kernels take multipliers in [2^30, 2^31): zero becomes 2^30 * 2^(-31 - 31), which rounds
+    # every accumulator that check_overflow lets through to zero as well.
+    zero = multiplier == 0
+    multiplier, shift = np.where(zero, 1 << 30, multiplier), np.where(zero, -31, shift)
+    return OutputTable(op.biases[subnet], multiplier.astype(np.int32), shift.astype(np.int8))
+
+
+def _lookup(net: QuantizedNet, op: QuantOp) -> np.ndarray | None:
+    if op.kind == "LEAKY_RELU":
+        return leaky_relu_table(net, op)
+    if op.kind in ("RELU", "RELU6"):
+        return relu_table(net, op)
+    return softmax_exponentials(net.source(op).scale) if op.kind == "SOFTMAX" else None
+
+
+def _padding(net: QuantizedNet, op: QuantOp, kernel: tuple[int, int]) -> tuple[int, int]:
+    """(top, left)."""
+    if op.padding == "VALID":
+        return 0, 0
+    axes = zip(net.source(op).shape[:2], kernel, op.stride, op.dilation, strict=True)
+    top, left = (same_padding(*axis)[0] for axis in axes)
+    return top, left

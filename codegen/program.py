@@ -1,0 +1,183 @@
+"""Program: what the templates and kernels need; made by `lower`, completed by the passes.
+
+Every width is a tuple with one entry for each subnet, smallest first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+OUTPUT_TABLE_BYTES = 4 + 4 + 1  # bias, multiplier, shift of one active output channel
+
+
+class Layout(StrEnum):
+    """Order of the bytes of an activation tensor.
+
+    NHWC: [height][width][full channels]; the active channels lead each position.
+    PLANAR: [channels][positions]; the active channels are one contiguous prefix.
+    """
+
+    NHWC = "nhwc"
+    PLANAR = "planar"
+
+
+class Memory(StrEnum):
+    """Where a tensor lives: the caller's input or output buffer, or the arena."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    ARENA = "arena"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One activation tensor between two ops; a flattened tensor is 1 x 1 x features.
+
+    Attributes:
+        channels: active channels (features) of each subnet.
+        stride: full channels (features): the bytes from one position to the next.
+        offset: bytes from the start of `memory`.
+    """
+
+    name: str
+    height: int
+    width: int
+    channels: tuple[int, ...]
+    stride: int
+    scale: float
+    zero_point: int
+    layout: Layout = Layout.NHWC
+    memory: Memory = Memory.ARENA
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the full tensor."""
+        return self.height * self.width * self.stride
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether some subnet leaves channels out."""
+        return any(channels != self.stride for channels in self.channels)
+
+
+@dataclass(frozen=True)
+class OutputTable:
+    """What turns the accumulators of one subnet into int8: an entry for each active channel."""
+
+    bias: np.ndarray
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+
+@dataclass(frozen=True)
+class Op:
+    """One call of a kernel.
+
+    Attributes:
+        kind: TFLM's builtin name of the op.
+        kernel: C function, without prefix and suffix; chosen by `select_kernel`.
+        name: of the Keras layer.
+        source, target: names of the edges read and written.
+        window, stride, padding, dilation: (height, width); `padding` is (top, left), explicit.
+        activation: (lowest, highest) int8 output.
+        weights: int8 in the order the kernel reads: [rows, taps, full inputs], or
+            [taps, full channels] for a depthwise convolution.
+        tables: one for each subnet.
+        lookup: table of an element-wise function (int8) or of exponentials (int32).
+        multiplier, shift: of MEAN.
+        macs: multiply-accumulates of each subnet.
+        scratch_bytes, scratch_offset: scratch memory in the arena during this op.
+    """
+
+    kind: str
+    name: str
+    source: str
+    target: str
+    kernel: str = ""
+    window: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    activation: tuple[int, int] = (-128, 127)
+    weights: np.ndarray | None = field(default=None, compare=False)
+    tables: tuple[OutputTable, ...] = field(default=(), compare=False)
+    lookup: np.ndarray | None = field(default=None, compare=False)
+    multiplier: int = 0
+    shift: int = 0
+    macs: tuple[int, ...] = ()
+    scratch_bytes: int = 0
+    scratch_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network ready to be written as C.
+
+    Attributes:
+        name: a C identifier.
+        edges: by name, in order of definition.
+        ops: in execution order.
+        input, output: names of edges; nhwc, never cut.
+        arena_sizes: bytes of the arena of an image cut to subnets 0..k, for each k; the last is
+            the arena of this program.
+    """
+
+    name: str
+    edges: Mapping[str, Edge]
+    ops: tuple[Op, ...]
+    input: str
+    output: str
+    budgets: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    arena_sizes: tuple[int, ...] = ()
+
+    @property
+    def subnet_count(self) -> int:
+        """K, the full network included."""
+        return len(self.budgets)
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Names of the kernels used, sorted."""
+        return tuple(sorted({op.kernel for op in self.ops}))
+
+    def macs(self, subnet: int) -> int:
+        """Multiply-accumulates of one inference of `subnet`."""
+        return sum(op.macs[subnet] for op in self.ops)
+
+
+def arena_bytes(program: Program, subnet: int) -> int:
+    """Bytes of arena, scratch included, of an image cut to subnets 0..`subnet`."""
+    return program.arena_sizes[subnet]
+
+
+def table_bytes(program: Program, subnet: int) -> int:
+    """Bytes of the tables that `subnet` alone needs: bias, multiplier and shift."""
+    channels = sum(len(op.tables[subnet].bias) for op in program.ops if op.tables)
+    return channels * OUTPUT_TABLE_BYTES
+
+
+def flash_bytes(program: Program, subnet: int) -> dict[str, int]:
+    """Bytes of constant data of an image cut to subnets 0..`subnet`.
+
+    `weights` is what the largest of these subnets uses; `tables` holds the tables of each of them
+    and the look-up tables that all share.
+    """
+    lookups = sum(op.lookup.nbytes for op in program.ops if op.lookup is not None)
+    return {
+        "weights": sum(_active_weights(program, op, subnet) for op in program.ops),
+        "tables": lookups + sum(table_bytes(program, k) for k in range(subnet + 1)),
+    }
+
+
+def _active_weights(program: Program, op: Op, subnet: int) -> int:
+    if op.weights is None:
+        return 0
+    inputs = program.edges[op.source].channels[subnet]
+    taps = op.window[0] * op.window[1]
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return taps * inputs
+    return program.edges[op.target].channels[subnet] * taps * inputs

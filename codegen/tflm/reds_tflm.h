@@ -1,0 +1,68 @@
+/* Nested int8 layers as custom ops of TensorFlow Lite Micro.
+ *
+ *   tflite::MicroMutableOpResolver<reds::kOpCount + 4> resolver;   // and 4 stock ops
+ *   reds::AddOps(resolver);
+ *   tflite::MicroInterpreter interpreter(model, resolver, arena, sizeof arena);
+ *   interpreter.AllocateTensors();   // selects the full network
+ *   reds_tflm_set_subnet(0);         // one store: also from an interrupt
+ *   interpreter.Invoke();            // the first of our ops latches the subnet for all
+ *
+ * Several interpreters in one program each need a state of their own, set before AllocateTensors:
+ *
+ *   reds_tflm_state state = REDS_TFLM_STATE;
+ *   interpreter.SetMicroExternalContext(&state);
+ *   reds_tflm_state_set_subnet(&state, 0);
+ *
+ * The same sources compile on every generation of TFLM since 2023, as C++14. */
+#ifndef REDS_TFLM_H_
+#define REDS_TFLM_H_
+
+#include "reds_tflm_state.h"
+#include "tensorflow/lite/micro/kernels/kernel_util.h"
+#include "tensorflow/lite/micro/micro_context.h"
+
+/* Trees before October 2026 change the layout of their tensors with this macro. */
+#if defined(TENSORFLOW_LITE_CORE_C_COMMON_H_) || defined(TENSORFLOW_LITE_C_COMMON_H_)
+#ifndef TF_LITE_STATIC_MEMORY
+#error "This TFLM tree needs -DTF_LITE_STATIC_MEMORY, as its library was compiled with"
+#endif
+#endif
+
+/* Unqualified names resolve from here both in old trees (::TfLiteContext, tflite::MicroContext) and
+ * in new ones (tflite::micro::TfLiteContext, tflite::micro::MicroContext). */
+namespace tflite {
+namespace micro {
+namespace reds {
+
+using Context = TfLiteContext;
+using Node = TfLiteNode;
+/* TFLMRegistration, or TfLiteRegistration in trees of 2023. */
+using Registration =
+    decltype(RegisterOp(static_cast<void* (*)(Context*, const char*, size_t)>(nullptr),
+                        static_cast<TfLiteStatus (*)(Context*, Node*)>(nullptr),
+                        static_cast<TfLiteStatus (*)(Context*, Node*)>(nullptr)));
+
+constexpr int kOpCount = 3;
+
+Registration RegisterConvolution();
+Registration RegisterDepthwiseConvolution();
+Registration RegisterFullyConnected();
+
+/* Adds all kOpCount ops to a MicroMutableOpResolver; false if it is full or has them already. */
+template <class Resolver>
+bool AddOps(Resolver& resolver) {
+  Registration convolution = RegisterConvolution();
+  Registration depthwise = RegisterDepthwiseConvolution();
+  Registration fully_connected = RegisterFullyConnected();
+  return resolver.AddCustom("REDS_CONV_2D", &convolution) == kTfLiteOk &&
+         resolver.AddCustom("REDS_DEPTHWISE_CONV_2D", &depthwise) == kTfLiteOk &&
+         resolver.AddCustom("REDS_FULLY_CONNECTED", &fully_connected) == kTfLiteOk;
+}
+
+}  // namespace reds
+}  // namespace micro
+}  // namespace tflite
+
+namespace reds = tflite::micro::reds;
+
+#endif  // REDS_TFLM_H_

@@ -1,0 +1,307 @@
+/* REDS_CONV_2D, REDS_DEPTHWISE_CONV_2D, REDS_FULLY_CONNECTED: nested int8 layers.
+ *
+ * inputs   0 activations int8, full shape
+ *          1 weights int8, the one set of the full network: [out, kh, kw, in]; depthwise
+ *            [1, kh, kw, channels]; fully connected [out, channels * positions], channel-major
+ *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet
+ * output   activations int8, full shape; the inactive channels hold the zero point
+ *
+ * Shapes never change at run time. One prepared node (OpData) serves every subnet. */
+#include "reds_kernels.h"
+#include "reds_options.h"
+#include "reds_tflm.h"
+
+namespace tflite {
+namespace micro {
+namespace reds {
+
+namespace {
+
+using reds_options::Options;
+
+enum InputIndex { kInput = 0, kWeights, kBias, kMultiplier, kShift, kInputCount };
+enum class Kind : uint8_t { kConvolution, kDepthwise, kFullyConnected };
+
+constexpr int kNoScratch = -1;
+
+struct OpData {
+  Kind kind;
+  bool is_pointwise;
+  Options options;
+  reds_dims input; /* of the full network; fully connected: {1, 1, features, features} */
+  reds_dims filter;
+  reds_dims output;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  size_t scratch_bytes;
+  int scratch; /* index for GetScratchBuffer, or kNoScratch */
+  int flattened;
+};
+
+reds_tflm_state* FindState(MicroContext* micro) {
+  /* Another's external context (Ethos-U has one) does not begin with our number. */
+  auto* state = static_cast<reds_tflm_state*>(micro->external_context());
+  const bool ours = state != nullptr && state->magic == REDS_TFLM_MAGIC;
+  return ours ? state : &reds_tflm_default_state;
+}
+
+TfLiteStatus Fail(MicroContext* micro, const char* reason) {
+  FindState(micro)->error = reason;
+  return kTfLiteError;
+}
+
+/* Init: options into persistent memory; null makes Prepare fail. */
+template <Kind kind>
+void* Init(Context* context, const char* buffer, size_t length) {
+  MicroContext* micro = GetMicroContext(context);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(buffer);
+  Options options = {};
+  const char* wrong = reds_options::ReadSubnetCount(bytes, length, &options);
+  if (wrong == nullptr) {
+    const size_t widths = static_cast<size_t>(options.subnet_count);
+    auto* data = static_cast<OpData*>(micro->AllocatePersistentBuffer(sizeof(OpData)));
+    options.inputs = static_cast<int32_t*>(
+        micro->AllocatePersistentBuffer(2 * widths * sizeof(int32_t)));
+    if (data == nullptr || options.inputs == nullptr) return nullptr;
+    options.outputs = options.inputs + widths;
+    wrong = reds_options::ReadOptions(bytes, length, &options);
+    *data = {};
+    data->kind = kind;
+    data->options = options;
+    if (wrong == nullptr) return data;
+  }
+  Fail(micro, wrong);
+  return nullptr;
+}
+
+bool HasShape(const TfLiteEvalTensor* tensor, TfLiteType type, int rank) {
+  return tensor != nullptr && tensor->dims != nullptr && tensor->type == type &&
+         tensor->dims->size == rank;
+}
+
+/* {height, width, channels} of [1, height, width, channels]. */
+reds_dims SpatialDims(const TfLiteEvalTensor* tensor) {
+  const int* dims = tensor->dims->data;
+  return {dims[1], dims[2], dims[3], dims[3]};
+}
+
+reds_dims FlatDims(int32_t features) { return {1, 1, features, features}; }
+
+/* Reads the full shapes; false if the tensors do not belong together. */
+bool ReadShapes(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
+                const TfLiteEvalTensor* output, OpData* data) {
+  const bool is_flat = data->kind == Kind::kFullyConnected;
+  const int rank = is_flat ? 2 : 4;
+  if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(weights, kTfLiteInt8, rank) ||
+      !HasShape(output, kTfLiteInt8, rank) || input->dims->data[0] != 1 ||
+      output->dims->data[0] != 1) {
+    return false;
+  }
+  data->input = is_flat ? FlatDims(input->dims->data[1]) : SpatialDims(input);
+  data->filter = is_flat ? FlatDims(weights->dims->data[1]) : SpatialDims(weights);
+  data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
+  const int32_t rows = weights->dims->data[0];
+  const bool is_depthwise = data->kind == Kind::kDepthwise;
+  return data->filter.channels == data->input.channels &&
+         rows == (is_depthwise ? 1 : data->output.channels) &&
+         (!is_depthwise || data->output.channels == data->input.channels);
+}
+
+bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {
+  return HasShape(table, type, 2) && table->dims->data[0] == data.options.subnet_count &&
+         table->dims->data[1] == data.output.channels;
+}
+
+/* Every width must lie inside the tensors: the kernels rely on it. */
+bool WidthsFit(const OpData& data) {
+  const Options& options = data.options;
+  const int32_t channels = data.input.channels / options.positions;
+  if (channels * options.positions != data.input.channels) return false;
+  for (int32_t k = 0; k < options.subnet_count; ++k) {
+    if (options.inputs[k] > channels || options.outputs[k] > data.output.channels) return false;
+    if (data.kind == Kind::kDepthwise && options.inputs[k] != options.outputs[k]) return false;
+  }
+  return data.kind == Kind::kFullyConnected || options.positions == 1;
+}
+
+bool IsPointwise(const OpData& data) {
+  const Options& options = data.options;
+  return data.kind == Kind::kConvolution && data.filter.height == 1 && data.filter.width == 1 &&
+         options.stride.height == 1 && options.stride.width == 1 && options.padding.height == 0 &&
+         options.padding.width == 0 && data.input.height == data.output.height &&
+         data.input.width == data.output.width;
+}
+
+bool ReadZeroPoints(MicroContext* micro, const Node* node, OpData* data) {
+  TfLiteTensor* input = micro->AllocateTempInputTensor(node, kInput);
+  TfLiteTensor* output = micro->AllocateTempOutputTensor(node, 0);
+  const bool is_there = input != nullptr && output != nullptr;
+  if (is_there) {
+    data->input_zero_point = input->params.zero_point;
+    data->output_zero_point = output->params.zero_point;
+  }
+  if (output != nullptr) micro->DeallocateTempTfLiteTensor(output);
+  if (input != nullptr) micro->DeallocateTempTfLiteTensor(input);
+  return is_there;
+}
+
+size_t ScratchBytes(const OpData& data) {
+  switch (data.kind) {
+    case Kind::kConvolution:
+      return data.is_pointwise ? reds_convolve_1x1_s8_get_buffer_size(&data.filter)
+                               : reds_convolve_s8_get_buffer_size(&data.filter);
+    case Kind::kFullyConnected:
+      return reds_fully_connected_s8_get_buffer_size(&data.filter);
+    case Kind::kDepthwise:
+      break;
+  }
+  return 0;
+}
+
+bool RequestScratch(MicroContext* micro, size_t bytes, int* index) {
+  *index = kNoScratch;
+  return bytes == 0 || micro->RequestScratchBufferInArena(bytes, index) == kTfLiteOk;
+}
+
+TfLiteStatus Prepare(Context* context, Node* node) {
+  MicroContext* micro = GetMicroContext(context);
+  auto* data = static_cast<OpData*>(node->user_data);
+  if (data == nullptr) return kTfLiteError; /* Init has told why. */
+  if (node->inputs->size != kInputCount || node->outputs->size != 1 ||
+      !ReadShapes(GetEvalInput(context, node, kInput), GetEvalInput(context, node, kWeights),
+                  GetEvalOutput(context, node, 0), data)) {
+    return Fail(micro, "shapes of input, weights and output do not fit");
+  }
+  if (!IsTable(GetEvalInput(context, node, kBias), kTfLiteInt32, *data) ||
+      !IsTable(GetEvalInput(context, node, kMultiplier), kTfLiteInt32, *data) ||
+      !IsTable(GetEvalInput(context, node, kShift), kTfLiteInt8, *data)) {
+    return Fail(micro, "tables do not have a row for each subnet");
+  }
+  if (!WidthsFit(*data)) return Fail(micro, "a subnet is wider than the tensors");
+  data->is_pointwise = IsPointwise(*data);
+  data->scratch_bytes = ScratchBytes(*data);
+  const bool is_interleaved = data->options.positions > 1;
+  const size_t flattened = is_interleaved ? static_cast<size_t>(data->input.channels) : 0;
+  if (!ReadZeroPoints(micro, node, data) ||
+      !RequestScratch(micro, data->scratch_bytes, &data->scratch) ||
+      !RequestScratch(micro, flattened, &data->flattened)) {
+    return Fail(micro, "the arena is too small");
+  }
+  if (data->options.first) {
+    reds_tflm_state* state = FindState(micro);
+    state->subnet_count = data->options.subnet_count;
+    state->requested = state->active = state->subnet_count - 1;
+  }
+  return kTfLiteOk;
+}
+
+/* The subnet of this invocation. The first op latches it, so that a store from an interrupt never
+ * mixes widths; -1 if the state belongs to another model. */
+int32_t ActiveSubnet(reds_tflm_state* state, const Options& options) {
+  if (state->subnet_count != options.subnet_count) return -1;
+  if (options.first) state->active = state->requested;
+  return 0 <= state->active && state->active < options.subnet_count ? state->active : -1;
+}
+
+/* What one kernel call needs besides OpData. */
+struct Call {
+  reds_context scratch;
+  reds_requantisation requantisation;
+  reds_dims input_dims;
+  reds_dims filter_dims;
+  reds_dims output_dims;
+  const int8_t* input;
+  const int8_t* weights;
+  const int32_t* bias;
+  int8_t* output;
+};
+
+Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) {
+  const int32_t row = subnet * data.output.channels;
+  MicroContext* micro = GetMicroContext(context);
+  Call call;
+  call.scratch.buffer =
+      data.scratch == kNoScratch ? nullptr : micro->GetScratchBuffer(data.scratch);
+  call.scratch.size = data.scratch_bytes;
+  call.requantisation.multiplier =
+      GetTensorData<int32_t>(GetEvalInput(context, node, kMultiplier)) + row;
+  call.requantisation.shift = GetTensorData<int8_t>(GetEvalInput(context, node, kShift)) + row;
+  call.bias = GetTensorData<int32_t>(GetEvalInput(context, node, kBias)) + row;
+  call.weights = GetTensorData<int8_t>(GetEvalInput(context, node, kWeights));
+  call.input = GetTensorData<int8_t>(GetEvalInput(context, node, kInput));
+  call.output = GetTensorData<int8_t>(GetEvalOutput(context, node, 0));
+  call.input_dims = data.input;
+  call.filter_dims = data.filter;
+  call.output_dims = data.output;
+  const int32_t inputs = data.options.inputs[subnet] * data.options.positions;
+  call.input_dims.channels = call.filter_dims.channels = inputs;
+  call.output_dims.channels = data.options.outputs[subnet];
+  return call;
+}
+
+/* After a stock RESHAPE the features are position-major: bring the active channels together. */
+reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
+  const int32_t positions = data.options.positions;
+  const reds_dims interleaved = {positions, 1, call->input_dims.channels / positions,
+                                 data.input.channels / positions};
+  auto* buffer = static_cast<int8_t*>(micro->GetScratchBuffer(data.flattened));
+  const int8_t* input = call->input;
+  call->input = buffer;
+  return reds_flatten_s8(&interleaved, input, &call->input_dims, buffer);
+}
+
+reds_status RunConvolution(const OpData& data, const Call& call) {
+  const Options& options = data.options;
+  const reds_conv_params params = {-data.input_zero_point, data.output_zero_point,
+                                   options.stride,         options.padding,
+                                   options.dilation,       options.activation};
+  auto* kernel = data.kind == Kind::kDepthwise ? reds_depthwise_conv_s8
+                 : data.is_pointwise           ? reds_convolve_1x1_s8
+                                               : reds_convolve_s8;
+  return kernel(&call.scratch, &params, &call.requantisation, &call.input_dims, call.input,
+                &call.filter_dims, call.weights, call.bias, &call.output_dims, call.output);
+}
+
+reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* call) {
+  const reds_fc_params params = {-data.input_zero_point, data.output_zero_point,
+                                 data.options.activation};
+  if (data.options.positions > 1) {
+    const reds_status status = Flatten(micro, data, call);
+    if (status != REDS_OK) return status;
+  }
+  return reds_fully_connected_s8(&call->scratch, &params, &call->requantisation,
+                                 &call->input_dims, call->input, &call->filter_dims,
+                                 call->weights, call->bias, &call->output_dims, call->output);
+}
+
+TfLiteStatus Eval(Context* context, Node* node) {
+  MicroContext* micro = GetMicroContext(context);
+  const OpData& data = *static_cast<const OpData*>(node->user_data);
+  const int32_t subnet = ActiveSubnet(FindState(micro), data.options);
+  if (subnet < 0) return Fail(micro, "the state belongs to another model: see reds_tflm.h");
+  Call call = MakeCall(context, node, data, subnet);
+  reds_status status = data.kind == Kind::kFullyConnected ? RunFullyConnected(micro, data, &call)
+                                                          : RunConvolution(data, call);
+  if (status == REDS_OK) {
+    status = reds_fill_tail_s8(data.output_zero_point, &call.output_dims, call.output);
+  }
+  return status == REDS_OK ? kTfLiteOk : Fail(micro, "a kernel refuses its shapes");
+}
+
+}  // namespace
+
+Registration RegisterConvolution() {
+  return RegisterOp(Init<Kind::kConvolution>, Prepare, Eval);
+}
+
+Registration RegisterDepthwiseConvolution() {
+  return RegisterOp(Init<Kind::kDepthwise>, Prepare, Eval);
+}
+
+Registration RegisterFullyConnected() {
+  return RegisterOp(Init<Kind::kFullyConnected>, Prepare, Eval);
+}
+
+}  // namespace reds
+}  // namespace micro
+}  // namespace tflite

@@ -1,0 +1,122 @@
+"""The parts of an ELF image that simulators and size checks need."""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from tflm_reds.errors import SimulationError
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A function or an object of the image; a function's address is even (no Thumb bit)."""
+
+    name: str
+    address: int
+    size: int
+    is_function: bool
+
+
+@dataclass(frozen=True)
+class Elf:
+    """One image.
+
+    Attributes:
+        segments: (load address, content) of what is written to flash.
+        sections: size in bytes of each allocated section.
+        symbols: functions and objects, static ones too, by address.
+    """
+
+    path: Path
+    segments: tuple[tuple[int, bytes], ...]
+    sections: Mapping[str, int]
+    symbols: tuple[Symbol, ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Elf":
+        """Read the ELF file `path`.
+
+        Raises:
+            SimulationError: if the file is missing, truncated, or no 32-bit Arm image.
+        """
+        path = Path(path)
+        try:
+            with path.open("rb") as stream:
+                return cls._read(path, ELFFile(stream))
+        except (OSError, ELFError, ValueError, UnicodeDecodeError) as error:
+            raise SimulationError(
+                f"{path} is not a complete Arm ELF image ({error}). Build it again."
+            ) from error
+
+    @classmethod
+    def _read(cls, path: Path, file: ELFFile) -> "Elf":
+        if file.get_machine_arch() != "ARM":
+            raise ValueError(f"made for {file.get_machine_arch()}")
+        loadable = [segment for segment in file.iter_segments("PT_LOAD") if segment["p_filesz"]]
+        segments = tuple((segment["p_paddr"], segment.data()) for segment in loadable)
+        if not segments or any(
+            len(data) != segment["p_filesz"]
+            for segment, (_, data) in zip(loadable, segments, strict=True)
+        ):
+            raise ValueError("its segments are cut off")
+        allocated = [section for section in file.iter_sections() if section["sh_flags"] & 2]
+        sections = {section.name: section["sh_size"] for section in allocated}
+        return cls(path, segments, sections, tuple(sorted(_symbols(file), key=_by_address)))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Symbol]:
+        return {symbol.name: symbol for symbol in self.symbols}
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [symbol.address for symbol in self.symbols]
+
+    def symbol(self, name: str) -> Symbol:
+        """The function or object called `name`.
+
+        Raises:
+            SimulationError: if the image has none.
+        """
+        if name not in self._by_name:
+            raise SimulationError(f"{self.path.name} has no symbol {name}. Build it again.")
+        return self._by_name[name]
+
+    def locate(self, address: int) -> str:
+        """`address` as "function+0x12", or in hex where no symbol covers it."""
+        index = bisect_right(self._starts, address) - 1
+        if index >= 0:
+            symbol = self.symbols[index]
+            if address - symbol.address < max(symbol.size, 1):
+                return f"{symbol.name}+{address - symbol.address:#x}"
+        return f"{address:#010x}"
+
+    def flash_image(self, origin: int) -> bytes:
+        """What a programmer writes to flash at `origin`; gaps are 0xFF."""
+        end = max(address + len(data) for address, data in self.segments)
+        image = bytearray(b"\xff" * (end - origin))
+        for address, data in self.segments:
+            image[address - origin : address - origin + len(data)] = data
+        return bytes(image)
+
+
+def _symbols(file: ELFFile) -> list[Symbol]:
+    tables = [s for s in file.iter_sections() if isinstance(s, SymbolTableSection)]
+    symbols = []
+    for entry in (entry for table in tables for entry in table.iter_symbols()):
+        kind = entry["st_info"]["type"]
+        if kind in ("STT_FUNC", "STT_OBJECT") and entry["st_shndx"] != "SHN_UNDEF":
+            is_function = kind == "STT_FUNC"
+            address = entry["st_value"] & ~1 if is_function else entry["st_value"]
+            symbols.append(Symbol(entry.name, address, entry["st_size"], is_function))
+    return symbols
+
+
+def _by_address(symbol: Symbol) -> tuple[int, int]:
+    # Of several symbols at one address the largest comes last, where `locate` finds it.
+    return symbol.address, symbol.size

@@ -1,0 +1,226 @@
+"""Keras callbacks for nested training.
+
+They only set variables that the traced loss reads, so they also work in a second `fit`.
+"""
+
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tflm_reds.errors import DataError, ModelError
+from tflm_reds.nested_layers import NestedBatchNormalization, subnet_scope
+from tflm_reds.nested_model import NestedModel
+
+
+class _NestedCallback(keras.callbacks.Callback):
+    """Refuses models that are not nested."""
+
+    def set_model(self, model: keras.Model) -> None:
+        """Bind to `model`; called by Keras before training."""
+        if not isinstance(model, NestedModel):
+            raise ModelError(
+                f"{type(self).__name__} works on a NestedModel, got {type(model).__name__}. "
+                "Nest the model first: nested = tflm_reds.nest(model, ...)."
+            )
+        super().set_model(model)
+
+
+class SubnetSampler(_NestedCallback):
+    """Chooses which subnets count in the loss of each batch.
+
+    Args:
+        mode: "all" trains every subnet on every batch; "sandwich" the smallest, the full network
+            and one drawn at random between them (Yu and Huang, 2019).
+        weights: loss weight of each subnet, smallest first; default 1 for each.
+        seed: of the draw.
+
+    Skipped subnets still run forward (their batch-norm statistics stay fresh), so "sandwich"
+    changes the gradient, not the time of a step.
+    """
+
+    def __init__(self, mode: str = "all", weights=None, seed: int = 0) -> None:
+        super().__init__()
+        if mode not in ("all", "sandwich"):
+            raise DataError(f"SubnetSampler mode {mode!r} does not exist. Use 'all' or 'sandwich'.")
+        self.mode, self.weights, self.seed = mode, weights, seed
+
+    def on_train_begin(self, logs=None) -> None:
+        """Set the weights; start the draw anew."""
+        count = self.model.subnet_count
+        self._base = np.ones(count) if self.weights is None else np.asarray(self.weights, float)
+        if self._base.shape != (count,) or (self._base < 0).any() or not self._base.any():
+            raise DataError(
+                f"SubnetSampler needs {count} loss weights >= 0, one for each subnet, got "
+                f"{self.weights}."
+            )
+        if self.mode == "sandwich" and self.model.steps_per_execution > 1:
+            raise DataError(
+                f"steps_per_execution={self.model.steps_per_execution} hides batches from "
+                "SubnetSampler('sandwich'). Compile with steps_per_execution=1."
+            )
+        self._random = np.random.default_rng(self.seed)
+        self.model.subnet_weights.assign(self._base)
+
+    def on_train_batch_begin(self, batch, logs=None) -> None:
+        """Draw the middle subnet of the sandwich."""
+        if self.mode == "sandwich" and len(self._base) > 2:
+            chosen = [0, self._random.integers(1, len(self._base) - 1), len(self._base) - 1]
+            mask = np.zeros_like(self._base)
+            mask[chosen] = self._base[chosen]
+            self.model.subnet_weights.assign(mask)
+
+    def on_test_begin(self, logs=None) -> None:
+        """Validation loss weighs every subnet."""
+        if hasattr(self, "_base"):
+            self.model.subnet_weights.assign(self._base)
+
+
+class Distillation(_NestedCallback):
+    """Lets the smaller subnets learn from the full network's output as well as from the labels.
+
+    Args:
+        alpha: share of the distillation term in a smaller subnet's loss, 0..1.
+        temperature: softens both outputs; the term is scaled by its square.
+    """
+
+    def __init__(self, alpha: float = 0.5, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not 0.0 <= alpha <= 1.0 or temperature <= 0.0:
+            raise DataError(
+                f"Distillation needs alpha in 0..1 and temperature > 0, got {alpha}, {temperature}."
+            )
+        self.alpha, self.temperature = alpha, temperature
+
+    def on_train_begin(self, logs=None) -> None:
+        """Switch distillation on."""
+        self.model.temperature.assign(self.temperature)
+        self.model.distillation_alpha.assign(self.alpha)
+
+    def on_train_end(self, logs=None) -> None:
+        """Switch it off: a later fit without the callback trains on labels alone."""
+        self.model.distillation_alpha.assign(0.0)
+
+
+class RecalibrateBatchNorm(_NestedCallback):
+    """Measures every subnet's batch-norm statistics anew before each validation.
+
+    It runs in `on_test_begin`, so the weights that a checkpoint saves after the epoch are exactly
+    those that were validated.
+
+    Args:
+        x: training inputs [n, ...].
+        batch_size: large batches estimate the variance better.
+        samples: at most so many inputs are used.
+    """
+
+    def __init__(self, x: np.ndarray, batch_size: int = 256, samples: int = 8192) -> None:
+        super().__init__()
+        self.x, self.batch_size, self.samples = x, batch_size, samples
+
+    def on_test_begin(self, logs=None) -> None:
+        """Recalibrate all subnets."""
+        recalibrate(self.model, self.x[: self.samples], self.batch_size)
+
+
+class BestSubnets(_NestedCallback):
+    """Keeps the weights of the epoch with the best mean validation metric over all subnets.
+
+    Args:
+        metric: name without the budget, as in `compile(metrics=...)`.
+        verbose: 1 prints the epoch that was kept.
+    """
+
+    def __init__(self, metric: str = "accuracy", verbose: int = 0) -> None:
+        super().__init__()
+        self.metric, self.verbose = metric, verbose
+
+    def on_train_begin(self, logs=None) -> None:
+        """Forget earlier runs."""
+        self.best, self.best_epoch, self._weights = -np.inf, None, None
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Remember the weights if this epoch is the best so far."""
+        names = [f"val_{self.metric}_{name}" for name in self.model.subnet_names]
+        missing = [name for name in names if name not in (logs or {})]
+        if missing:
+            raise DataError(
+                f"BestSubnets needs {missing[0]!r} in the logs. Pass validation_data to fit() and "
+                f"metrics=[{self.metric!r}] to compile()."
+            )
+        mean = float(np.mean([logs[name] for name in names]))
+        if mean > self.best:
+            self.best, self.best_epoch = mean, epoch
+            self._weights = self.model.get_weights()
+
+    def on_train_end(self, logs=None) -> None:
+        """Put the best weights back."""
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
+            if self.verbose:
+                print(f"BestSubnets: epoch {self.best_epoch + 1}, mean {self.best:.4f}")
+
+
+class StopOnNaN(_NestedCallback):
+    """Stops on a loss that is not finite and puts the last good epoch's weights back."""
+
+    def on_train_begin(self, logs=None) -> None:
+        """The weights before training are good."""
+        self.stopped_epoch = None
+        self._good = self.model.get_weights()
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Note the epoch for the message."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """Stop at the first loss that is not finite."""
+        loss = (logs or {}).get("loss")
+        if loss is not None and not np.isfinite(loss) and self.stopped_epoch is None:
+            self.stopped_epoch = self._epoch
+            self.model.stop_training = True
+            warnings.warn(
+                f"The loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}. Training "
+                "stopped; the weights are those of the last good epoch. Lower the learning rate.",
+                stacklevel=2,
+            )
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """Keep the weights of a good epoch, or put the last good ones back."""
+        if self.stopped_epoch is None:
+            self._good = self.model.get_weights()
+        else:
+            self.model.set_weights(self._good)
+
+
+def recalibrate(
+    model: NestedModel,
+    x: np.ndarray,
+    batch_size: int = 256,
+    subnets: range | None = None,
+) -> None:
+    """Set the batch-norm statistics of `subnets` to the exact mean over the batches of `x`.
+
+    A cumulative mean, not an exponential one: what is left of the initial variance of 1 after too
+    few steps can drop a subnet to chance.
+    """
+    norms = [layer for layer in model.backbone.layers
+             if isinstance(layer, NestedBatchNormalization)]  # fmt: skip
+    if not norms or not len(x):
+        return
+    for subnet in subnets if subnets is not None else range(model.subnet_count):
+        _recalibrate_subnet(model, [layer.norms[subnet] for layer in norms], subnet, x, batch_size)
+
+
+def _recalibrate_subnet(model, norms, subnet: int, x: np.ndarray, batch_size: int) -> None:
+    momenta = [norm.momentum for norm in norms]
+    starts = range(0, max(len(x) - batch_size // 2, 1), batch_size)
+    for step, start in enumerate(starts):
+        for norm in norms:
+            norm.momentum = step / (step + 1)
+        with subnet_scope(subnet):
+            model.backbone(tf.constant(x[start : start + batch_size], tf.float32), training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

@@ -1,0 +1,80 @@
+"""nest: a trained Keras model becomes a NestedModel (read, score, sort, plan, wrap)."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tflm_reds.callbacks import recalibrate
+from tflm_reds.errors import DataError
+from tflm_reds.graph import LayerGraph
+from tflm_reds.keras_reader import read_model
+from tflm_reds.nested_model import NestedModel
+from tflm_reds.permute import fold_negative_gammas, permute
+from tflm_reds.plan import Plan, plan_widths
+from tflm_reds.score import Scores, score
+
+
+def nest(
+    model: keras.Model,
+    calibration: tuple[np.ndarray, np.ndarray],
+    budgets: Sequence[float] = (0.25, 0.50, 0.75),
+    *,
+    loss: str | keras.losses.Loss | None = None,
+    plan: Plan | None = None,
+    **plan_options,
+) -> NestedModel:
+    """Turn a trained model into nested subnets; the full subnet computes the same function.
+
+    Args:
+        model: a built Sequential or functional chain of supported layers.
+        calibration: (x [n, *input shape], y [n] or [n, classes]), a few hundred samples or more.
+        budgets: fractions of the full network's true MACs, ascending; the full network is added.
+        loss: for the scores; by default it follows from `y`.
+        plan: widths of your own instead of planned ones; `budgets` is then ignored.
+        plan_options: passed to `plan_widths` (direction, objective, minimum, solver).
+
+    Raises:
+        ModelError, DataError, PlanError: each says what is wrong, the number, and the way out.
+    """
+    graph, weights = read_model(model)
+    x, y = check_calibration(graph, *calibration)
+    weights = fold_negative_gammas(graph, weights)
+    scores = score(graph, weights, x, y, loss)
+    weights = permute(graph, weights, scores)
+    plan = plan or plan_graph(graph, scores, budgets, **plan_options)
+    nested = NestedModel.from_weights(graph, weights, plan, name=model.name)
+    # The full network keeps its statistics; the smaller ones see other inputs than it did.
+    recalibrate(nested, x, subnets=range(nested.subnet_count - 1))
+    return nested
+
+
+def plan_graph(graph: LayerGraph, scores: Scores, budgets: Sequence[float], **plan_options) -> Plan:
+    """Plan the widths of `graph` for `budgets` of its true MACs."""
+    terms = graph.mac_terms()
+    return plan_widths(graph.groups, scores.sorted_values, terms, budgets, **plan_options)
+
+
+def check_calibration(
+    graph: LayerGraph, x: np.ndarray, y: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Calibration data as float32 arrays that fit the network.
+
+    Raises:
+        DataError: for a wrong shape, no samples, NaN or infinity, or labels that do not match.
+    """
+    x = np.asarray(x)
+    shape = graph.nodes[0].shape
+    if x.shape[1:] != shape or not len(x):
+        raise DataError(
+            f"Calibration inputs have shape {x.shape}, the model takes (n, "
+            f"{', '.join(map(str, shape))}) with n > 0. Preprocess them as in training."
+        )
+    bad = int((~np.isfinite(x.astype(np.float32))).any(axis=tuple(range(1, x.ndim))).sum())
+    if bad:
+        raise DataError(
+            f"{bad} of {len(x)} calibration samples hold NaN or infinity. Remove or repair them."
+        )
+    if y is not None and len(y) != len(x):
+        raise DataError(f"Calibration has {len(x)} inputs but {len(y)} labels. Pair them up.")
+    return x.astype(np.float32), None if y is None else np.asarray(y)

@@ -1,0 +1,127 @@
+"""Text of a Report: the table of subnets and the Markdown page around it."""
+
+from collections.abc import Callable
+
+from tflm_reds.report.model import Report, SubnetRow
+
+Column = tuple[str, Callable[[Report, SubnetRow], str]]
+
+
+def render_table(report: Report) -> str:
+    """The table of subnets as Markdown, columns padded, so that it also reads on a terminal."""
+    rows = [[title for title, _ in _COLUMNS]]
+    rows += [[cell(report, row) for _, cell in _COLUMNS] for row in report.subnets]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |"
+             for row in rows]  # fmt: skip
+    lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
+    return "\n".join(lines)
+
+
+def render_markdown(report: Report) -> str:
+    """The page `report.md`."""
+    plan = report.plan
+    return (
+        "\n\n".join(
+            [
+                f"# {report.model} on {report.board}",
+                render_table(report),
+                _legend(report),
+                "## Plan",
+                f"{plan.status}, gap {plan.gap:.2g}, {plan.seconds:.2f} s, {plan.direction}, "
+                f"objective {plan.objective}.",
+                _widths(report),
+                "## Instructions of each op (simulated)",
+                _per_op(report),
+                "## Flash",
+                "\n".join(f"- {part}: {size:,} B" for part, size in report.flash_bytes.items()),
+                "## Bit-exactness",
+                _differences(report),
+                "## How it was built",
+                f"Toolchain {report.toolchain}; build {report.build_hash}; seed {report.seed}; "
+                + ", ".join(f"{k} {v}" for k, v in report.versions.items())
+                + ".",
+                *report.notes,
+            ]
+        )
+        + "\n"
+    )
+
+
+def _legend(report: Report) -> str:
+    switch = "not measured" if report.switch_instructions is None else (
+        f"{report.switch_instructions} instructions in the setter; the first inference after a "
+        "switch takes as many instructions more as the column says"
+    )  # fmt: skip
+    return (
+        "Accuracy: measured on the host-compiled C, whole test set. Instructions: simulated, "
+        "exact. Cycles, ms and uJ: modelled, an interval, never measured. Arena and flash: those "
+        f"of an image cut to subnets 0..k. Switch: {switch}."
+    )
+
+
+def _widths(report: Report) -> str:
+    groups = list(report.subnets[-1].widths)
+    lines = ["| subnet | " + " | ".join(groups) + " |", "|---:" * (len(groups) + 1) + "|"]
+    for row in report.subnets:
+        lines.append(f"| {row.index} | " + " | ".join(str(row.widths[g]) for g in groups) + " |")
+    return "\n".join(lines)
+
+
+def _per_op(report: Report) -> str:
+    ops = report.subnets[-1].instructions_per_op
+    if not ops:
+        return "Not simulated."
+    header = " | ".join(f"subnet {row.index}" for row in report.subnets)
+    lines = [f"| op | {header} |", "|---" + "|---:" * len(report.subnets) + "|"]
+    for op in ops:
+        cells = " | ".join(f"{(row.instructions_per_op or {})[op]:,}" for row in report.subnets)
+        lines.append(f"| {op} | {cells} |")
+    return "\n".join(lines)
+
+
+def _differences(report: Report) -> str:
+    lines = []
+    for row in report.subnets:
+        found = row.differing_bytes or {}
+        text = ", ".join(f"{k} {'not run' if v is None else v}" for k, v in found.items())
+        lines.append(f"- subnet {row.index}, {row.compared_inputs} inputs, differing bytes: {text}")
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _interval(value: tuple | None, text: str) -> str:
+    return "-" if value is None else " .. ".join(text.format(v) for v in value)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _cycles(report: Report, row: SubnetRow) -> str:
+    if row.cycles_modelled is None or row.ms_modelled is None:
+        return "-"
+    millions = tuple(cycles / 1e6 for cycles in row.cycles_modelled)
+    return f"{_interval(millions, '{:.2f}')} M / {_interval(row.ms_modelled, '{:.1f}')} ms"
+
+
+def _switch(report: Report, row: SubnetRow) -> str:
+    if report.switch_instructions is None or row.first_after_switch_instructions is None:
+        return "-"
+    return f"{report.switch_instructions} + {row.first_after_switch_instructions}"
+
+
+_COLUMNS: tuple[Column, ...] = (
+    ("subnet", lambda report, row: f"{row.index} ({100 * row.budget:g} %)"),
+    ("accuracy float", lambda report, row: _percent(row.accuracy_float)),
+    ("accuracy int8", lambda report, row: _percent(row.accuracy_int8)),
+    ("MACs", lambda report, row: _count(row.macs)),
+    ("instructions", lambda report, row: _count((row.instructions or {}).get("unicorn"))),
+    ("modelled cycles / ms", _cycles),
+    ("arena B", lambda report, row: _count(row.arena_bytes)),
+    ("flash B", lambda report, row: _count(row.flash_bytes)),
+    ("switch", _switch),
+)

@@ -1,0 +1,118 @@
+"""Writes a QuantizedNet as a .tflite file: sliced with stock ops, or nested with our custom ops."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tflm_reds.errors import QuantizationError
+from tflm_reds.files import write_bytes
+from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor
+from tflm_reds.tflite_schema import ModelSpec, OperatorSpec, TensorSpec, serialize
+
+_PADDINGS = {"SAME": 0, "VALID": 1}
+_ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
+_WITHOUT_OPTIONS = ("PAD", "RELU", "RELU6", "RESHAPE")
+
+
+def write_stock_model(net: QuantizedNet, path: str | Path) -> Path:
+    """Write a net of one subnet as a plain int8 .tflite of batch 1, stock ops only.
+
+    Args:
+        net: one subnet alone: `nested.slice(k)`.
+        path: the file, written atomically; the same net gives the same bytes.
+
+    Raises:
+        QuantizationError: if `net` holds several subnets, or an op without a stock form.
+        OutputError: if the file cannot be written.
+    """
+    if net.subnet_count != 1:
+        raise QuantizationError(
+            f"A stock .tflite holds one network, {net.name} has {net.subnet_count} subnets. "
+            "Write net.slice(k) for each, or all in one with write_reds_model()."
+        )
+    return write_bytes(path, serialize(_model(net, [_stock(net, op) for op in net.ops])))
+
+
+def _model(net: QuantizedNet, parts: list[tuple[OperatorSpec, list[TensorSpec]]]) -> ModelSpec:
+    activations = [_activation(tensor) for tensor in net.tensors.values()]
+    constants = [tensor for _, tensors in parts for tensor in tensors]
+    operators = tuple(operator for operator, _ in parts)
+    tensors = (*activations, *constants)
+    return ModelSpec(net.name, tensors, operators, (net.input.name,), (net.output.name,))
+
+
+def _activation(tensor: QuantTensor) -> TensorSpec:
+    shape = (1, *tensor.shape)
+    return TensorSpec(tensor.name, shape, scales=(tensor.scale,), zero_point=tensor.zero_point)
+
+
+def _stock(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[TensorSpec]]:
+    """The stock operator of `op` and its constant inputs."""
+    constants = _stock_weights(net, op) if op.weights is not None else _arguments(net, op)
+    inputs = (*op.inputs, *(tensor.name for tensor in constants))
+    return OperatorSpec(op.kind, inputs, (op.output,), _options(op)), constants
+
+
+def _stock_weights(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
+    """Weights and bias in TFLite's layouts, one scale for each output channel."""
+    weights, axis = op.weights, 0
+    assert weights is not None
+    if op.kind == "DEPTHWISE_CONV_2D":
+        weights, axis = weights[np.newaxis], 3
+    elif op.kind == "FULLY_CONNECTED":
+        # TFLite flattens position-major: feature = position * channels + channel.
+        weights = weights.transpose(0, 2, 1).reshape(len(weights), -1)
+    scales = op.scales[0].astype(np.float32)
+    bias_scales = np.float32(net.source(op).scale) * scales
+    return [
+        TensorSpec(f"{op.name}/weights", weights.shape, weights, scales, axis=axis),
+        TensorSpec(f"{op.name}/bias", op.biases[0].shape, op.biases[0], bias_scales),
+    ]
+
+
+def _arguments(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
+    """Constant int32 inputs of ops without weights."""
+    if op.kind == "PAD":
+        top, bottom, left, right = op.pads
+        value = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
+        return [TensorSpec(f"{op.name}/paddings", value.shape, value)]
+    if op.kind == "MEAN":
+        axes = np.array([1, 2], np.int32)
+        return [TensorSpec(f"{op.name}/axes", axes.shape, axes)]
+    if op.kind == "RESHAPE":
+        shape = np.array((1, *net.target(op).shape), np.int32)
+        return [TensorSpec(f"{op.name}/shape", shape.shape, shape)]
+    return []
+
+
+def _options(op: QuantOp) -> dict[str, int | float]:
+    """Fields of the op's options table, by the names of the TFLite schema."""
+    activation = {"FusedActivationFunction": _ACTIVATIONS[op.activation]}
+    window = {
+        "Padding": _PADDINGS[op.padding],
+        "StrideH": op.stride[0],
+        "StrideW": op.stride[1],
+        **activation,
+    }
+    dilation = {"DilationHFactor": op.dilation[0], "DilationWFactor": op.dilation[1]}
+    match op.kind:
+        case "CONV_2D":
+            return {**window, **dilation}
+        case "DEPTHWISE_CONV_2D":
+            return {**window, **dilation, "DepthMultiplier": 1}
+        case "FULLY_CONNECTED":
+            return activation
+        case "MAX_POOL_2D" | "AVERAGE_POOL_2D":
+            return {**window, "FilterHeight": op.window[0], "FilterWidth": op.window[1]}
+        case "MEAN":
+            return {"KeepDims": False}
+        case "LEAKY_RELU":
+            return {"Alpha": op.alpha}
+        case "SOFTMAX":
+            return {"Beta": 1.0}
+        case kind if kind in _WITHOUT_OPTIONS:
+            return {}
+    raise QuantizationError(
+        f"Op {op.name} of kind {op.kind} cannot be written as a stock TFLite op. "
+        "Leave that layer out of the model, or use the generated C alone."
+    )

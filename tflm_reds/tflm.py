@@ -1,0 +1,178 @@
+"""Runs .tflite files in the real TFLM interpreter, in a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflm_reds.errors import DataError, ModelError, RedsError, SimulationError, ToolchainError
+from tflm_reds.tflite_schema import check_file
+from tflm_reds.tflm_wheel import Wheel, find_wheel
+
+_WORKER = Path(__file__).with_name("tflm_worker.py")
+_ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
+
+
+class Interpreter:
+    """One model in TFLM; a context manager, because it owns a process.
+
+        with Interpreter("sliced.tflite") as tflm:
+            y = tflm.run(x)
+
+    Args:
+        model_path: a .tflite file of one int8 input and one int8 output, batch 1.
+        custom_ops: shared library of our custom ops (`build_custom_ops`), built for `wheel.abi`.
+        wheel: an installed wheel or its version; default: the first pin that can be had.
+        time_limit: seconds for each call; the process ends itself when they are over.
+        arena_limit: bytes given to TFLM for its arena.
+
+    Raises:
+        ModelError: if the file is missing, damaged, or refused by TFLM.
+        ToolchainError: if no wheel can be had, or the custom ops do not fit it.
+        SimulationError: if the interpreter crashed or ran past the time limit.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        custom_ops: str | Path | None = None,
+        wheel: Wheel | str | None = None,
+        time_limit: int = 300,
+        arena_limit: int = 16 << 20,
+    ) -> None:
+        self.wheel = wheel if isinstance(wheel, Wheel) else find_wheel(wheel)
+        self._path = Path(model_path)
+        self._time_limit = time_limit
+        content = _read(self._path)
+        self._start()
+        try:
+            if custom_ops is not None:
+                self._load_custom_ops(Path(custom_ops).resolve())
+            self._shape = self._call("load_model", content, arena_limit)[1:]
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Interpreter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Outputs, int8 [n, *output shape], of the inputs `x`, int8 [n, *input shape].
+
+        Raises:
+            DataError: if `x` has another shape or dtype.
+        """
+        self._check(x)
+        outputs, _ = self._call("run", np.ascontiguousarray(x), None)
+        return outputs
+
+    def run_switching(self, x: np.ndarray, subnets: Sequence[int]) -> np.ndarray:
+        """Like `run`, but select subnet `subnets[i]` just before input i.
+
+        Raises:
+            DataError: if `x` does not fit, or a subnet does not exist.
+        """
+        self._check(x)
+        if len(subnets) != len(x):
+            raise DataError(f"{len(subnets)} subnets for {len(x)} inputs: give one for each input.")
+        outputs, refused = self._call("run", np.ascontiguousarray(x), list(map(int, subnets)))
+        if refused:
+            raise DataError(f"{self._path} has no subnet {refused[0]}. Number them from 0.")
+        return outputs
+
+    def set_subnet(self, subnet: int) -> bool:
+        """Select the subnet of the next runs; False if it does not exist: the current one stays."""
+        return self._call("set_subnet", int(subnet))
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of arena that TFLM allocated on this 64-bit host (fewer on a microcontroller)."""
+        self._call("print_allocations")
+        return int(_ARENA_TOTAL.findall(self._messages())[-1])
+
+    def close(self) -> None:
+        """End the process; harmless when it has ended."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+        self._stderr.close()
+
+    def _start(self) -> None:
+        self._connection, theirs = Pipe()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (close() closes it)
+        # -P: the package's folder must not come before the standard library on sys.path.
+        command = [sys.executable, "-P", str(_WORKER), str(theirs.fileno()), self.wheel.runtime]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+
+    def _load_custom_ops(self, library: Path) -> None:
+        if not library.is_file():
+            raise ToolchainError(f"{library} does not exist. Build it with build_custom_ops().")
+        try:
+            self._call("load_custom_ops", str(library))
+        except ModelError as error:
+            raise ToolchainError(
+                f"{library} does not load into tflite-micro {self.wheel.version}: {error} Build "
+                f"it for this wheel: build_custom_ops(folder, abi={self.wheel.abi})."
+            ) from error
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        """Ask the worker; its failure, or its death, becomes our error."""
+        try:
+            self._connection.send((method, arguments, self._time_limit))
+            status, answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._death() from error
+        if status == "failed":
+            raise ModelError(f"TFLM refuses {self._path}: {answer}. {self._messages()[-400:]}")
+        return answer
+
+    def _death(self) -> RedsError:
+        code = self._process.wait()
+        if code == -signal.SIGALRM:
+            return SimulationError(
+                f"TFLM ran past its time limit of {self._time_limit} s on {self._path}. "
+                "Give fewer inputs, or a larger time_limit."
+            )
+        return SimulationError(
+            f"The TFLM interpreter ended with code {code} on {self._path}: the file or the custom "
+            f"ops are broken. Its last words: {self._messages()[-400:] or 'none'}"
+        )
+
+    def _messages(self) -> str:
+        # The worker shares this file's position, so read without moving it.
+        size = os.fstat(self._stderr.fileno()).st_size
+        return os.pread(self._stderr.fileno(), size, 0).decode(errors="replace").strip()
+
+    def _check(self, x: np.ndarray) -> None:
+        if x.dtype != np.int8 or x.shape[1:] != self._shape:
+            raise DataError(
+                f"{self._path} takes int8 inputs of shape (n, {str(self._shape)[1:]}, got "
+                f"{x.dtype} {x.shape}. Call quantize_input() first."
+            )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror}. Write the model first.") from error
+    check_file(content, path)
+    return content
