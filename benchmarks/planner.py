@@ -1,6 +1,6 @@
 """Seconds, memory and optimality gap of the planner on the DS-CNNs of the paper.
 
-    python benchmarks/planner.py            # writes docs/results/planner.json, about a minute
+    python -m benchmarks.planner            # writes docs/results/planner.json, about a minute
 
 Scores are lognormal, seeded: real ones need a trained network and change nothing in the method.
 """
@@ -114,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
     versions = {name: version(name) for name in ("numpy", "scipy")}
     versions["python"] = platform.python_version()
-    command = f"python benchmarks/planner.py --seeds {arguments.seeds}"
+    command = f"python -m benchmarks.planner --seeds {arguments.seeds}"
     rows = []
     for row in all_rows(arguments.seeds):
         rows.append(row | {"versions": versions, "command": command})

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from tflm_reds.codegen.cores import CORES, Core
-
 from tflm_reds.errors import BoardError
 
 FOLDER = Path(__file__).resolve().parent

@@ -6,8 +6,8 @@ import numpy as np
 from tflm_reds.codegen.passes.check_overflow import check_overflow
 from tflm_reds.codegen.passes.fuse_pad import fuse_pad
 from tflm_reds.codegen.passes.plan_arena import plan_arena
-from tflm_reds.codegen.passes.resolve_reshape import resolve_reshapes
-from tflm_reds.codegen.passes.select_kernel import select_kernels
+from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
+from tflm_reds.codegen.passes.select_kernels import select_kernels
 from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
 
 from tflm_reds.errors import QuantizationError
@@ -116,12 +116,22 @@ def _linear(net: QuantizedNet, op: QuantOp, lowered: Op) -> Op:
         window=window,
         padding=padding,
         activation=net.activation_range(op),
-        weights=op.weights,
-        tables=tuple(_table(net, op, k) for k in range(net.subnet_count)),
+        weights=_pack(op),
+        tables=tuple(output_table(net, op, k) for k in range(net.subnet_count)),
     )
 
 
-def _table(net: QuantizedNet, op: QuantOp, subnet: int) -> OutputTable:
+def _pack(op: QuantOp) -> np.ndarray:
+    """[outputs, taps, inputs], or [taps, channels]; a fully connected layer: [.., positions]."""
+    if op.kind == "CONV_2D":
+        return op.weights.reshape(len(op.weights), -1, op.weights.shape[-1])
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return op.weights.reshape(-1, op.weights.shape[-1])
+    return op.weights
+
+
+def output_table(net: QuantizedNet, op: QuantOp, subnet: int) -> OutputTable:
+    """Bias, multiplier and shift of each active output, as the kernels take them."""
     multiplier, shift = net.requantisation(op, subnet)
     # The kernels take multipliers in [2^30, 2^31): zero becomes 2^30 * 2^(-31 - 31), which rounds
     # every accumulator that check_overflow lets through to zero as well.

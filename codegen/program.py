@@ -38,6 +38,8 @@ class Edge:
     Attributes:
         channels: active channels (features) of each subnet.
         stride: full channels (features): the bytes from one position to the next.
+        shares: name of the edge whose bytes this one takes over: a reshaped view, or the input of
+            an op that works in place; None for memory of its own.
         offset: bytes from the start of `memory`.
     """
 
@@ -49,6 +51,7 @@ class Edge:
     scale: float
     zero_point: int
     layout: Layout = Layout.NHWC
+    shares: str | None = None
     memory: Memory = Memory.ARENA
     offset: int = 0
 
@@ -78,13 +81,13 @@ class Op:
 
     Attributes:
         kind: TFLM's builtin name of the op.
-        kernel: C function, without prefix and suffix; chosen by `select_kernel`.
+        kernel: C function; chosen by `select_kernels`.
         name: of the Keras layer.
         source, target: names of the edges read and written.
         window, stride, padding, dilation: (height, width); `padding` is (top, left), explicit.
         activation: (lowest, highest) int8 output.
-        weights: int8 in the order the kernel reads: [rows, taps, full inputs], or
-            [taps, full channels] for a depthwise convolution.
+        weights: int8, full: [outputs, taps, inputs], or [taps, channels] for a depthwise
+            convolution; `resolve_reshapes` orders the inputs of a fully connected layer.
         tables: one for each subnet.
         lookup: table of an element-wise function (int8) or of exponentials (int32).
         multiplier, shift: of MEAN.

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import unicorn
-from tflm_reds.boards.schema import Memory
-from tflm_reds.codegen.toolchain import build_shared_library
 from unicorn.arm_const import UC_ARM_REG_LR
 
+from tflm_reds.boards.schema import Memory
+from tflm_reds.codegen.toolchain import build_shared_library
 from tflm_reds.errors import SimulationError, ToolchainError
 
 CAPACITY = 1 << 16
@@ -87,6 +87,7 @@ class PythonCounter:
             self._hooks.append(self.engine.hook_add(kinds, self._count_access))
         while self._hooks and not enabled:
             self.engine.hook_del(self._hooks.pop())
+        self.engine.ctl_flush_tb()  # code translated without the hooks does not call them
 
     def counts(self) -> Counts:
         """Everything since the last `reset`."""
@@ -205,6 +206,7 @@ class CompiledCounter:
             self._hooks.append(self._add_hook(kinds, self._library.count_access))
         while self._hooks and not enabled:
             self._unicorn.uc_hook_del(self._engine._uch, self._hooks.pop())
+        self._engine.ctl_flush_tb()  # code translated without the hooks does not call them
 
     def counts(self) -> Counts:
         """Everything since the last `reset`.

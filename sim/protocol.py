@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
 from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.sim.cycles import CycleEstimate
 from tflm_reds.sim.records import Record

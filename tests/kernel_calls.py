@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 
+from tflm_reds.codegen.lower import output_table
 from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
 from tflm_reds.reference import leaky_relu_table, mean_multiplier, relu_table
 from tflm_reds.softmax import softmax_exponentials
@@ -68,8 +69,8 @@ class KernelCall:
         return self.ints(height, width, active, tensor.shape[-1])
 
     def requantisation(self) -> int:
-        multipliers, shifts = self.net.requantisation(self.op, self.subnet)
-        return self.pointers(self.bytes(multipliers), self.bytes(shifts.astype(np.int8)))
+        table = output_table(self.net, self.op, self.subnet)
+        return self.pointers(self.bytes(table.multiplier), self.bytes(table.shift))
 
     def bias(self) -> int:
         return self.bytes(self.op.biases[self.subnet])

@@ -86,8 +86,6 @@ class CortexM4:
         self._uc.mem_map(self._STACK, 16 * PAGE, UC_PROT_READ | UC_PROT_WRITE)
         self._regions: list[tuple[int, int]] = []
         self._next = self._BUFFERS
-        self.blocks: dict[tuple[int, int], int] = {}
-        self._count = False
 
     def _load(self, image: Path) -> None:
         self._uc.mem_map(0, 256 * PAGE, UC_PROT_READ | UC_PROT_EXEC)
@@ -135,8 +133,10 @@ class CortexM4:
             blocks[address, size] = blocks.get((address, size), 0) + 1
 
         hook = self._uc.hook_add(UC_HOOK_BLOCK, on_block)
+        self._uc.ctl_flush_tb()  # code translated before the hook would not call it
         self.call(name, *arguments)
         self._uc.hook_del(hook)
+        self._uc.ctl_flush_tb()
         return sum(times * self._instructions(*block) for block, times in blocks.items())
 
     def _instructions(self, address: int, size: int) -> int:

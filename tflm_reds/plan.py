@@ -63,6 +63,8 @@ class Plan:
                 f"A plan of {len(self.budgets)} budgets needs widths, MACs, values, bounds and "
                 f"gaps of as many subnets, got {[len(field) for field in per_subnet]}."
             )
+        if list(self.budgets) != sorted(set(self.budgets)) or self.budgets[-1] != 1:
+            raise PlanError(f"The budgets of a plan must rise to 1.0, got {self.budgets}.")
         for k, (small, large) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
             if small.keys() != large.keys() or any(small[g] > large[g] for g in small):
                 raise PlanError(
@@ -177,7 +179,7 @@ def plan_widths(
     solve = _named("solver", solver, SOLVERS)
     if direction not in DIRECTIONS:
         raise PlanError(f"Unknown direction {direction!r}. Choose one of {', '.join(DIRECTIONS)}.")
-    utilities = {group: utility(request.scores[group]) for group in request.sizes}
+    utilities = {group: _utility(utility, group, request.scores[group]) for group in request.sizes}
     solutions = _solve_nested(request, utilities, solve, direction, time_limit)
     return Plan(
         budgets=(*request.budgets, 1.0),
@@ -192,6 +194,17 @@ def plan_widths(
         objective=_name(objective),
         solver=_name(solver),
     )
+
+
+def _utility(objective: Objective, group: str, scores: np.ndarray) -> np.ndarray:
+    """Utility of the widths 0 to size, checked: an objective may be the user's own."""
+    values = np.asarray(objective(scores), np.float64)
+    if values.shape != (len(scores) + 1,) or not np.all(np.isfinite(values[1:])):
+        raise PlanError(
+            f"The objective {_name(objective)} must give group {group!r} a finite utility for each "
+            f"width from 0 to {len(scores)} (width 0 may be -inf), found {values}."
+        )
+    return values
 
 
 def _solve_nested(

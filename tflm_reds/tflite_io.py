@@ -1,16 +1,31 @@
 """Writes a QuantizedNet as a .tflite file: sliced with stock ops, or nested with our custom ops."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from tflm_reds.errors import QuantizationError
 from tflm_reds.files import write_bytes
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor
-from tflm_reds.tflite_schema import ModelSpec, OperatorSpec, TensorSpec, serialize
+from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
+from tflm_reds.tflite_schema import (
+    ModelSpec,
+    OperatorSpec,
+    TensorSpec,
+    flexbuffer_map,
+    serialize,
+)
+
+OPTIONS_VERSION = 1
+"""Version of the custom ops' options; codegen/tflm/reds_options.h reads them."""
 
 _PADDINGS = {"SAME": 0, "VALID": 1}
 _ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
+_CUSTOM_OPS = {
+    "CONV_2D": "REDS_CONV_2D",
+    "DEPTHWISE_CONV_2D": "REDS_DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED": "REDS_FULLY_CONNECTED",
+}
 _WITHOUT_OPTIONS = ("PAD", "RELU", "RELU6", "RESHAPE")
 
 
@@ -33,6 +48,24 @@ def write_stock_model(net: QuantizedNet, path: str | Path) -> Path:
     return write_bytes(path, serialize(_model(net, [_stock(net, op) for op in net.ops])))
 
 
+def write_reds_model(net: QuantizedNet, path: str | Path) -> Path:
+    """Write all subnets of `net` as one .tflite: our custom ops, and stock ops between them.
+
+    One weight set, full static shapes, a table row for each subnet. The ops are in codegen/tflm;
+    which subnet runs is chosen at run time (reds_tflm.h).
+
+    Raises:
+        QuantizationError: if an op has no stock form, or mixes channels that a subnet lacks.
+        OutputError: if the file cannot be written.
+    """
+    weighted = [op for op in net.ops if op.kind in _CUSTOM_OPS]
+    parts = [
+        _custom(net, op, first=op is weighted[0]) if op in weighted else _stock_between(net, op)
+        for op in net.ops
+    ]
+    return write_bytes(path, serialize(_model(net, parts)))
+
+
 def _model(net: QuantizedNet, parts: list[tuple[OperatorSpec, list[TensorSpec]]]) -> ModelSpec:
     activations = [_activation(tensor) for tensor in net.tensors.values()]
     constants = [tensor for _, tensors in parts for tensor in tensors]
@@ -51,6 +84,71 @@ def _stock(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[TensorSpe
     constants = _stock_weights(net, op) if op.weights is not None else _arguments(net, op)
     inputs = (*op.inputs, *(tensor.name for tensor in constants))
     return OperatorSpec(op.kind, inputs, (op.output,), _options(op)), constants
+
+
+def _stock_between(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[TensorSpec]]:
+    """A stock operator between ours: it sees all channels, the inactive ones at the zero point."""
+    channels = net.source(op).channels
+    if op.kind == "SOFTMAX" and len(set(channels)) > 1:
+        raise QuantizationError(
+            f"SOFTMAX {op.name} would sum over the inactive channels of a smaller subnet: its "
+            f"input has {channels} channels. Keep the classes of the model uncut."
+        )
+    return _stock(net, op)
+
+
+def _custom(net: QuantizedNet, op: QuantOp, first: bool) -> tuple[OperatorSpec, list[TensorSpec]]:
+    """Our operator of `op`, its one weight set, and its tables [subnets, output channels]."""
+    weights = op.weights
+    assert weights is not None
+    if op.kind == "DEPTHWISE_CONV_2D":
+        weights = weights[np.newaxis]
+    elif op.kind == "FULLY_CONNECTED":
+        weights = weights.reshape(len(weights), -1)
+    multipliers, shifts = zip(
+        *(net.requantisation(op, subnet) for subnet in range(net.subnet_count)), strict=True
+    )
+    constants = [
+        _constant(op, "weights", weights),
+        _constant(op, "bias", _table(net, op, op.biases)),
+        _constant(op, "multiplier", _table(net, op, multipliers)),
+        _constant(op, "shift", _table(net, op, shifts).astype(np.int8)),
+    ]
+    inputs = (*op.inputs, *(tensor.name for tensor in constants))
+    options = flexbuffer_map(_custom_options(net, op, first))
+    code = _CUSTOM_OPS[op.kind]
+    return OperatorSpec(code, inputs, (op.output,), custom_options=options), constants
+
+
+def _custom_options(net: QuantizedNet, op: QuantOp, first: bool) -> dict[str, int | list[int]]:
+    source = net.source(op)
+    padding = [0, 0]
+    if op.padding == "SAME" and op.kind != "FULLY_CONNECTED":
+        sizes = zip(source.shape[:2], op.kernel_size, op.stride, op.dilation, strict=True)
+        padding = [same_padding(*size)[0] for size in sizes]
+    return {
+        "version": OPTIONS_VERSION,
+        "first": int(first),
+        "positions": source.positions,
+        "stride": list(op.stride),
+        "dilation": list(op.dilation),
+        "padding": padding,
+        "activation": list(net.activation_range(op)),
+        "inputs": list(source.channels),
+        "outputs": list(net.target(op).channels),
+    }
+
+
+def _table(net: QuantizedNet, op: QuantOp, rows: Iterable[np.ndarray]) -> np.ndarray:
+    """int32 [subnets, full output channels], rows of narrower subnets filled up with zeros."""
+    table = np.zeros((net.subnet_count, net.target(op).full_channels), np.int32)
+    for subnet, row in enumerate(rows):
+        table[subnet, : len(row)] = row
+    return table
+
+
+def _constant(op: QuantOp, name: str, data: np.ndarray) -> TensorSpec:
+    return TensorSpec(f"{op.name}/{name}", data.shape, data)
 
 
 def _stock_weights(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
@@ -75,13 +173,11 @@ def _arguments(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
     if op.kind == "PAD":
         top, bottom, left, right = op.pads
         value = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-        return [TensorSpec(f"{op.name}/paddings", value.shape, value)]
+        return [_constant(op, "paddings", value)]
     if op.kind == "MEAN":
-        axes = np.array([1, 2], np.int32)
-        return [TensorSpec(f"{op.name}/axes", axes.shape, axes)]
+        return [_constant(op, "axes", np.array([1, 2], np.int32))]
     if op.kind == "RESHAPE":
-        shape = np.array((1, *net.target(op).shape), np.int32)
-        return [TensorSpec(f"{op.name}/shape", shape.shape, shape)]
+        return [_constant(op, "shape", np.array((1, *net.target(op).shape), np.int32))]
     return []
 
 

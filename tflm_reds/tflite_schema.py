@@ -153,12 +153,12 @@ def check_file(content: bytes, path: object) -> None:
             f"{_IDENTIFIER!r}. Write it again with tflm_reds.tflite_io."
         )
     try:
-        positions = _buffer_positions(content)
+        _buffer_positions(content)
         subgraph = tflite.Model.GetRootAs(content).Subgraphs(0)
         names = [subgraph.Tensors(index).Name() for index in range(subgraph.TensorsLength())]
     except (struct_error, IndexError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(content, path) from error
-    if not positions or not names:
+    if not names:
         raise _damaged(content, path)
 
 

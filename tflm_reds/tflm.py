@@ -96,6 +96,11 @@ class Interpreter:
         return self._call("set_subnet", int(subnet))
 
     @property
+    def pid(self) -> int:
+        """Number of the worker process."""
+        return self._process.pid
+
+    @property
     def arena_bytes(self) -> int:
         """Bytes of arena that TFLM allocated on this 64-bit host (fewer on a microcontroller)."""
         self._call("print_allocations")

@@ -11,7 +11,7 @@ LOSS = "sparse_categorical_crossentropy"
 
 
 def train_float(
-    model: keras.Model, dataset: Dataset, epochs: int, batch_size: int = 64, rate: float = 3e-3
+    model: keras.Model, dataset: Dataset, epochs: int, batch_size: int = 32, rate: float = 5e-3
 ) -> keras.Model:
     """Train a network that puts out logits from scratch; return it with its best weights.
 

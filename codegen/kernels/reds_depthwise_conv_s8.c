@@ -45,45 +45,49 @@ static int32_t sum_channel(const window *w, const int8_t *input, const int8_t *f
 #if defined(REDS_DSP)
 
 /* Four channels: one word of inputs and one of weights for each tap. */
-static void sum_four_channels(const window *w, const int8_t *input, const int8_t *filter,
-                              int32_t sums[4]) {
+static REDS_NOINLINE void sum_four_channels(const window *w, const int8_t *input,
+                                            const int8_t *filter, int32_t *sums) {
   const uint32_t offsets = ((uint32_t)w->input_offset << 16) | ((uint32_t)w->input_offset & 0xffff);
   const int32_t input_step = w->dilation.width * w->input->channel_stride;
   const int32_t filter_step = w->filter->channel_stride;
+  const int32_t taps = w->columns.last - w->columns.first;
   int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-  for (int32_t y = w->rows.first; y < w->rows.last; ++y) {
+  for (int32_t y = w->rows.first; y < w->rows.last && taps > 0; ++y) {
     const int8_t *source = tap_input(w, input, y, w->columns.first);
     const int8_t *weights = tap_filter(w, filter, y, w->columns.first);
-    for (int32_t taps = w->columns.last - w->columns.first; taps > 0; --taps) {
-      const uint32_t inputs = reds_load_word(source), factors = reds_load_word(weights);
-      const uint32_t even = reds_add_even_bytes(offsets, inputs), even_w = reds_even_bytes(factors);
-      const uint32_t odd = reds_add_odd_bytes(offsets, inputs), odd_w = reds_odd_bytes(factors);
-      sum0 = reds_multiply_low(even, even_w, sum0);
-      sum1 = reds_multiply_low(odd, odd_w, sum1);
-      sum2 = reds_multiply_high(even, even_w, sum2);
-      sum3 = reds_multiply_high(odd, odd_w, sum3);
-      source += input_step, weights += filter_step;
-    }
+    const int8_t *end = weights + taps * filter_step;
+    do {
+      const uint32_t inputs = reds_load_word(source);
+      const uint32_t factors = reds_load_word(weights);
+      source += input_step;
+      weights += filter_step;
+      uint32_t pair = reds_add_even_bytes(offsets, inputs), pair_w = reds_even_bytes(factors);
+      sum0 = reds_multiply_low(pair, pair_w, sum0);
+      sum2 = reds_multiply_high(pair, pair_w, sum2);
+      pair = reds_add_odd_bytes(offsets, inputs), pair_w = reds_odd_bytes(factors);
+      sum1 = reds_multiply_low(pair, pair_w, sum1);
+      sum3 = reds_multiply_high(pair, pair_w, sum3);
+    } while (weights != end);
   }
   sums[0] = sum0, sums[1] = sum1, sums[2] = sum2, sums[3] = sum3;
 }
 
 /* Groups of four channels; the last group overlaps the one before where channels % 4 != 0. */
-static void convolve_position(const window *w, const reds_outputs *outputs, const int8_t *input,
-                              const int8_t *filter, int32_t channels, int8_t *output) {
-  if (channels < 4) {
-    for (int32_t channel = 0; channel < channels; ++channel) {
-      const int32_t sum = sum_channel(w, input + channel, filter + channel);
-      output[channel] = reds_output(outputs, channel, sum);
-    }
-    return;
+static void convolve_position(const window *w, const reds_outputs *shared_outputs,
+                              const int8_t *input, const int8_t *filter, int32_t channels,
+                              int8_t *output) {
+  const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
+  for (int32_t channel = 0; channel < channels && channels < 4; ++channel) {
+    const int32_t sum = sum_channel(w, input + channel, filter + channel);
+    output[channel] = reds_output(&outputs, channel, sum);
   }
+  if (channels < 4) return;
   for (int32_t next = 0; next < channels; next += 4) {
     const int32_t first = next + 4 <= channels ? next : channels - 4;
     int32_t sums[4];
     sum_four_channels(w, input + first, filter + first, sums);
     for (int32_t i = 0; i < 4; ++i) {
-      output[first + i] = reds_output(outputs, first + i, sums[i]);
+      output[first + i] = reds_output(&outputs, first + i, sums[i]);
     }
   }
 }

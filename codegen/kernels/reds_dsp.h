@@ -30,13 +30,13 @@ static inline uint32_t reds_odd_bytes(uint32_t word) {
 /* The even (odd) bytes of `word`, each plus the int16 of `offsets` in the same half. */
 static inline uint32_t reds_add_even_bytes(uint32_t offsets, uint32_t word) {
   uint32_t pair;
-  __asm__("sxtab16 %0, %1, %2" : "=r"(pair) : "r"(offsets), "r"(word));
+  __asm__("sxtab16 %0, %1, %2" : "=&r"(pair) : "r"(offsets), "r"(word));
   return pair;
 }
 
 static inline uint32_t reds_add_odd_bytes(uint32_t offsets, uint32_t word) {
   uint32_t pair;
-  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(pair) : "r"(offsets), "r"(word));
+  __asm__("sxtab16 %0, %1, %2, ror #8" : "=&r"(pair) : "r"(offsets), "r"(word));
   return pair;
 }
 

@@ -31,8 +31,9 @@ static inline void multiply_group(const uint32_t weights[4], const uint32_t *inp
   }
 }
 
-static void multiply_rows(const int8_t *const rows[4], int32_t length, const uint32_t *inputs,
-                          int32_t sums[4]) {
+static REDS_NOINLINE void multiply_rows(const int8_t *const *rows, int32_t length,
+                                        const uint32_t *inputs, int32_t *result) {
+  int32_t sums[4] = {0, 0, 0, 0};
   const int8_t *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
   for (const int8_t *end = row0 + (length & ~3); row0 != end; inputs += 2) {
     const uint32_t weights[4] = {reds_load_word(row0), reds_load_word(row1), reds_load_word(row2),
@@ -40,10 +41,12 @@ static void multiply_rows(const int8_t *const rows[4], int32_t length, const uin
     multiply_group(weights, inputs, sums);
     row0 += 4, row1 += 4, row2 += 4, row3 += 4;
   }
-  if ((length & 3) == 0) return;
-  const uint32_t weights[4] = {reds_load_last(rows[0], length), reds_load_last(rows[1], length),
-                               reds_load_last(rows[2], length), reds_load_last(rows[3], length)};
-  multiply_group(weights, inputs, sums);
+  if ((length & 3) != 0) {
+    const uint32_t weights[4] = {reds_load_last(rows[0], length), reds_load_last(rows[1], length),
+                                 reds_load_last(rows[2], length), reds_load_last(rows[3], length)};
+    multiply_group(weights, inputs, sums);
+  }
+  for (int32_t i = 0; i < 4; ++i) result[i] = sums[i];
 }
 
 static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
@@ -57,7 +60,7 @@ static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
       /* Missing rows repeat the last one; their sums are dropped. */
       rows[i] = filter + (channel + (i < count ? i : count - 1)) * filter_dims->channel_stride;
     }
-    int32_t sums[4] = {0, 0, 0, 0};
+    int32_t sums[4];
     multiply_rows(rows, filter_dims->channels, inputs, sums);
     for (int32_t i = 0; i < count; ++i) {
       output[channel + i] = reds_output(outputs, channel + i, sums[i]);

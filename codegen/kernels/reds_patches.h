@@ -41,12 +41,16 @@ static inline int64_t reds_patch_groups(const reds_dims *filter) {
 
 #if defined(REDS_DSP)
 
-/* The last four bytes of a segment; a segment shorter than that is filled up with zeros. */
-static inline uint32_t reds_load_last(const int8_t *segment, int32_t length) {
-  if (length >= 4) return reds_load_word(segment + length - 4);
+/* A segment of fewer than four bytes, filled up with zeros. */
+static REDS_NOINLINE uint32_t reds_load_short(const int8_t *segment, int32_t length) {
   uint32_t word = 0;
-  for (int32_t i = 0; i < length; ++i) word |= (uint32_t)(uint8_t)segment[i] << (8 * i);
+  for (int32_t i = length - 1; i >= 0; --i) word = word << 8 | (uint8_t)segment[i];
   return word;
+}
+
+/* The last four bytes of a segment. */
+static inline uint32_t reds_load_last(const int8_t *segment, int32_t length) {
+  return length >= 4 ? reds_load_word(segment + length - 4) : reds_load_short(segment, length);
 }
 
 /* Keeps the bytes of `reds_load_last` that no whole group covers, in words of int16. */
@@ -94,41 +98,43 @@ static inline const uint32_t *reds_multiply_group(uint32_t row0, uint32_t row1,
   return patches + REDS_PAIR_WORDS;
 }
 
-/* Two weight rows x two patches. */
-static inline void reds_multiply_rows(const reds_segments *segments, const int8_t *row0,
-                                      const int8_t *row1, const uint32_t *patches,
-                                      int32_t sums[4]) {
-  const int32_t whole = segments->length & ~3;
-  for (int32_t segment = 0; segment < segments->count; ++segment) {
+/* Two weight rows x two patches; `sums` is row-major. */
+static REDS_NOINLINE void reds_multiply_rows(const reds_segments *segments, const int8_t *row0,
+                                             const int8_t *row1, const uint32_t *patches,
+                                             int32_t *sums) {
+  const int32_t length = segments->length, whole = length & ~3;
+  int32_t local[4] = {0, 0, 0, 0};
+  for (int32_t count = segments->count; count > 0; --count) {
     for (const int8_t *end = row0 + whole; row0 != end; row0 += 4, row1 += 4) {
-      patches = reds_multiply_group(reds_load_word(row0), reds_load_word(row1), patches, sums);
+      patches = reds_multiply_group(reds_load_word(row0), reds_load_word(row1), patches, local);
     }
     row0 -= whole;
     row1 -= whole;
-    if (whole != segments->length) {
-      patches = reds_multiply_group(reds_load_last(row0, segments->length),
-                                    reds_load_last(row1, segments->length), patches, sums);
+    if (whole != length) {
+      patches = reds_multiply_group(reds_load_last(row0, length), reds_load_last(row1, length),
+                                    patches, local);
     }
     row0 += segments->stride;
     row1 += segments->stride;
   }
+  for (int32_t i = 0; i < 4; ++i) sums[i] = local[i];
 }
 
 /* All `channels` outputs of two patches. For an odd last patch, `output1` is `output0`: the second
  * patch must then hold the same inputs as the first. */
-static inline void reds_multiply_patches(const reds_segments *segments, const reds_outputs *outputs,
-                                         const int8_t *filter, int32_t channels,
-                                         const uint32_t *patches, int8_t *output0,
-                                         int8_t *output1) {
+static inline void reds_multiply_patches(const reds_segments *segments,
+                                         const reds_outputs *shared_outputs, const int8_t *filter,
+                                         int32_t channels, const uint32_t *patches,
+                                         int8_t *output0, int8_t *output1) {
+  const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
   const int32_t row = segments->count * segments->stride;
   for (int32_t channel = 0; channel < channels; channel += 2, filter += 2 * row) {
+    /* An odd last row is multiplied twice. */
     const int32_t next = channel + 1 < channels ? channel + 1 : channel;
-    int32_t sums[4] = {0, 0, 0, 0};
+    int32_t sums[4];
     reds_multiply_rows(segments, filter, filter + (next - channel) * row, patches, sums);
-    output0[channel] = reds_output(outputs, channel, sums[0]);
-    output1[channel] = reds_output(outputs, channel, sums[1]);
-    output0[next] = reds_output(outputs, next, sums[2]);
-    output1[next] = reds_output(outputs, next, sums[3]);
+    reds_output_pair(&outputs, channel, sums, output0, output1);
+    reds_output_pair(&outputs, next, sums + 2, output0, output1);
   }
 }
 

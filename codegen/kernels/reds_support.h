@@ -9,6 +9,9 @@
 #include "reds_dsp.h"
 #endif
 
+/* Keeps a hot loop's registers free of its caller's variables. */
+#define REDS_NOINLINE __attribute__((noinline))
+
 /* Everything that turns accumulators into int8 outputs. */
 typedef struct {
   const int32_t *bias;
@@ -129,6 +132,18 @@ static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, i
   const int32_t scaled = reds_requantise_channel(
       sum + outputs->bias[channel], outputs->multiplier[channel], outputs->shift[channel]);
   return reds_clamp(scaled + outputs->offset, outputs->activation);
+}
+
+/* The outputs of `channel` at two positions: its constants are read once. */
+static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel,
+                                    const int32_t sums[2], int8_t *output0, int8_t *output1) {
+  const int32_t bias = outputs->bias[channel];
+  const int32_t multiplier = outputs->multiplier[channel];
+  const int32_t shift = outputs->shift[channel];
+  const int32_t scaled0 = reds_requantise_channel(sums[0] + bias, multiplier, shift);
+  const int32_t scaled1 = reds_requantise_channel(sums[1] + bias, multiplier, shift);
+  output0[channel] = reds_clamp(scaled0 + outputs->offset, outputs->activation);
+  output1[channel] = reds_clamp(scaled1 + outputs->offset, outputs->activation);
 }
 
 static inline int32_t reds_dot(const int8_t *input, const int8_t *weights, int32_t length,

@@ -7,9 +7,7 @@
  * output   activations int8, full shape; the inactive channels hold the zero point
  *
  * Shapes never change at run time. One prepared node (OpData) serves every subnet. */
-#include "reds_kernels.h"
-#include "reds_options.h"
-#include "reds_tflm.h"
+#include "reds_op_data.h"
 
 namespace tflite {
 namespace micro {
@@ -17,26 +15,7 @@ namespace reds {
 
 namespace {
 
-using reds_options::Options;
-
-enum InputIndex { kInput = 0, kWeights, kBias, kMultiplier, kShift, kInputCount };
-enum class Kind : uint8_t { kConvolution, kDepthwise, kFullyConnected };
-
-constexpr int kNoScratch = -1;
-
-struct OpData {
-  Kind kind;
-  bool is_pointwise;
-  Options options;
-  reds_dims input; /* of the full network; fully connected: {1, 1, features, features} */
-  reds_dims filter;
-  reds_dims output;
-  int32_t input_zero_point;
-  int32_t output_zero_point;
-  size_t scratch_bytes;
-  int scratch; /* index for GetScratchBuffer, or kNoScratch */
-  int flattened;
-};
+constexpr const char* kArenaTooSmall = "the arena is too small";
 
 reds_tflm_state* FindState(MicroContext* micro) {
   /* Another's external context (Ethos-U has one) does not begin with our number. */
@@ -50,86 +29,33 @@ TfLiteStatus Fail(MicroContext* micro, const char* reason) {
   return kTfLiteError;
 }
 
-/* Init: options into persistent memory; null makes Prepare fail. */
+/* Copies the options into persistent memory; returns what is wrong, or null. */
+const char* InitOptions(MicroContext* micro, const uint8_t* bytes, size_t length,
+                        Options* options) {
+  const char* wrong = reds_options::ReadSubnetCount(bytes, length, options);
+  if (wrong != nullptr) return wrong;
+  const size_t count = static_cast<size_t>(options->subnet_count);
+  auto* widths = static_cast<int32_t*>(
+      micro->AllocatePersistentBuffer(2 * count * sizeof(int32_t)));
+  if (widths == nullptr) return kArenaTooSmall;
+  options->inputs = widths;
+  options->outputs = widths + count;
+  return reds_options::ReadOptions(bytes, length, options);
+}
+
+/* Null makes Prepare fail. */
 template <Kind kind>
 void* Init(Context* context, const char* buffer, size_t length) {
   MicroContext* micro = GetMicroContext(context);
+  auto* data = static_cast<OpData*>(micro->AllocatePersistentBuffer(sizeof(OpData)));
+  if (data == nullptr) return nullptr;
+  *data = {};
+  data->kind = kind;
   const auto* bytes = reinterpret_cast<const uint8_t*>(buffer);
-  Options options = {};
-  const char* wrong = reds_options::ReadSubnetCount(bytes, length, &options);
-  if (wrong == nullptr) {
-    const size_t widths = static_cast<size_t>(options.subnet_count);
-    auto* data = static_cast<OpData*>(micro->AllocatePersistentBuffer(sizeof(OpData)));
-    options.inputs = static_cast<int32_t*>(
-        micro->AllocatePersistentBuffer(2 * widths * sizeof(int32_t)));
-    if (data == nullptr || options.inputs == nullptr) return nullptr;
-    options.outputs = options.inputs + widths;
-    wrong = reds_options::ReadOptions(bytes, length, &options);
-    *data = {};
-    data->kind = kind;
-    data->options = options;
-    if (wrong == nullptr) return data;
-  }
+  const char* wrong = InitOptions(micro, bytes, length, &data->options);
+  if (wrong == nullptr) return data;
   Fail(micro, wrong);
   return nullptr;
-}
-
-bool HasShape(const TfLiteEvalTensor* tensor, TfLiteType type, int rank) {
-  return tensor != nullptr && tensor->dims != nullptr && tensor->type == type &&
-         tensor->dims->size == rank;
-}
-
-/* {height, width, channels} of [1, height, width, channels]. */
-reds_dims SpatialDims(const TfLiteEvalTensor* tensor) {
-  const int* dims = tensor->dims->data;
-  return {dims[1], dims[2], dims[3], dims[3]};
-}
-
-reds_dims FlatDims(int32_t features) { return {1, 1, features, features}; }
-
-/* Reads the full shapes; false if the tensors do not belong together. */
-bool ReadShapes(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
-                const TfLiteEvalTensor* output, OpData* data) {
-  const bool is_flat = data->kind == Kind::kFullyConnected;
-  const int rank = is_flat ? 2 : 4;
-  if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(weights, kTfLiteInt8, rank) ||
-      !HasShape(output, kTfLiteInt8, rank) || input->dims->data[0] != 1 ||
-      output->dims->data[0] != 1) {
-    return false;
-  }
-  data->input = is_flat ? FlatDims(input->dims->data[1]) : SpatialDims(input);
-  data->filter = is_flat ? FlatDims(weights->dims->data[1]) : SpatialDims(weights);
-  data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
-  const int32_t rows = weights->dims->data[0];
-  const bool is_depthwise = data->kind == Kind::kDepthwise;
-  return data->filter.channels == data->input.channels &&
-         rows == (is_depthwise ? 1 : data->output.channels) &&
-         (!is_depthwise || data->output.channels == data->input.channels);
-}
-
-bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {
-  return HasShape(table, type, 2) && table->dims->data[0] == data.options.subnet_count &&
-         table->dims->data[1] == data.output.channels;
-}
-
-/* Every width must lie inside the tensors: the kernels rely on it. */
-bool WidthsFit(const OpData& data) {
-  const Options& options = data.options;
-  const int32_t channels = data.input.channels / options.positions;
-  if (channels * options.positions != data.input.channels) return false;
-  for (int32_t k = 0; k < options.subnet_count; ++k) {
-    if (options.inputs[k] > channels || options.outputs[k] > data.output.channels) return false;
-    if (data.kind == Kind::kDepthwise && options.inputs[k] != options.outputs[k]) return false;
-  }
-  return data.kind == Kind::kFullyConnected || options.positions == 1;
-}
-
-bool IsPointwise(const OpData& data) {
-  const Options& options = data.options;
-  return data.kind == Kind::kConvolution && data.filter.height == 1 && data.filter.width == 1 &&
-         options.stride.height == 1 && options.stride.width == 1 && options.padding.height == 0 &&
-         options.padding.width == 0 && data.input.height == data.output.height &&
-         data.input.width == data.output.width;
 }
 
 bool ReadZeroPoints(MicroContext* micro, const Node* node, OpData* data) {
@@ -145,19 +71,6 @@ bool ReadZeroPoints(MicroContext* micro, const Node* node, OpData* data) {
   return is_there;
 }
 
-size_t ScratchBytes(const OpData& data) {
-  switch (data.kind) {
-    case Kind::kConvolution:
-      return data.is_pointwise ? reds_convolve_1x1_s8_get_buffer_size(&data.filter)
-                               : reds_convolve_s8_get_buffer_size(&data.filter);
-    case Kind::kFullyConnected:
-      return reds_fully_connected_s8_get_buffer_size(&data.filter);
-    case Kind::kDepthwise:
-      break;
-  }
-  return 0;
-}
-
 bool RequestScratch(MicroContext* micro, size_t bytes, int* index) {
   *index = kNoScratch;
   return bytes == 0 || micro->RequestScratchBufferInArena(bytes, index) == kTfLiteOk;
@@ -167,25 +80,15 @@ TfLiteStatus Prepare(Context* context, Node* node) {
   MicroContext* micro = GetMicroContext(context);
   auto* data = static_cast<OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError; /* Init has told why. */
-  if (node->inputs->size != kInputCount || node->outputs->size != 1 ||
-      !ReadShapes(GetEvalInput(context, node, kInput), GetEvalInput(context, node, kWeights),
-                  GetEvalOutput(context, node, 0), data)) {
-    return Fail(micro, "shapes of input, weights and output do not fit");
-  }
-  if (!IsTable(GetEvalInput(context, node, kBias), kTfLiteInt32, *data) ||
-      !IsTable(GetEvalInput(context, node, kMultiplier), kTfLiteInt32, *data) ||
-      !IsTable(GetEvalInput(context, node, kShift), kTfLiteInt8, *data)) {
-    return Fail(micro, "tables do not have a row for each subnet");
-  }
-  if (!WidthsFit(*data)) return Fail(micro, "a subnet is wider than the tensors");
-  data->is_pointwise = IsPointwise(*data);
+  const char* wrong = ReadShapes(context, node, data);
+  if (wrong != nullptr) return Fail(micro, wrong);
   data->scratch_bytes = ScratchBytes(*data);
   const bool is_interleaved = data->options.positions > 1;
   const size_t flattened = is_interleaved ? static_cast<size_t>(data->input.channels) : 0;
   if (!ReadZeroPoints(micro, node, data) ||
       !RequestScratch(micro, data->scratch_bytes, &data->scratch) ||
       !RequestScratch(micro, flattened, &data->flattened)) {
-    return Fail(micro, "the arena is too small");
+    return Fail(micro, kArenaTooSmall);
   }
   if (data->options.first) {
     reds_tflm_state* state = FindState(micro);

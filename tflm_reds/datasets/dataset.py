@@ -48,7 +48,7 @@ class Dataset:
             )
         if wrong := int(np.count_nonzero(~np.isfinite(x))):
             raise DataError(
-                f"{what} has {wrong:,} inputs values that are NaN or infinite, of {x.size:,}. "
+                f"{what} has {wrong:,} input values that are NaN or infinite, of {x.size:,}. "
                 "Remove or repair these samples."
             )
         if len(y) and not 0 <= y.min() <= y.max() < len(self.labels):

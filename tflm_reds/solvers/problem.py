@@ -26,7 +26,7 @@ class MacTerm:
 
 def count_macs(terms: Sequence[MacTerm], widths: Mapping[str, int]) -> int:
     """True multiply-accumulates of one inference with these `widths`."""
-    return sum(term.coefficient * prod(int(widths[g]) for g in term.groups) for term in terms)
+    return sum(int(term.coefficient) * prod(int(widths[g]) for g in term.groups) for term in terms)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""Give each tensor and each scratch buffer one arena offset, valid for all subnets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tflm_reds.codegen.program import Edge, Memory, Op, Program
+from tflm_reds.errors import QuantizationError
+
+ALIGNMENT = 16
+IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Memory that is live from op `first` to op `last`, both included."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+
+    def meets(self, other: "Block") -> bool:
+        """Whether both are live during the same op."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def plan_arena(program: Program) -> Program:
+    """Set memory and offset of each edge, scratch offsets, and the size of the arena.
+
+    Raises:
+        QuantizationError: if the output is only a view of the input.
+    """
+    program = _share_in_place(program)
+    owners = {name: _owner(program.edges, name) for name in program.edges}
+    if owners[program.input] == owners[program.output]:
+        raise QuantizationError(
+            f"{program.name} computes nothing: its output is a view of its input. Add a layer."
+        )
+    blocks = _tensor_blocks(program, owners) + _scratch_blocks(program)
+    offsets = place(blocks)
+    used = [offsets[block.name] + align(block.size) for block in blocks]
+    edges = {
+        name: _locate(edge, owners[name], owners, program, offsets)
+        for name, edge in program.edges.items()
+    }
+    ops = tuple(replace(op, scratch_offset=offsets.get(_scratch(op), 0)) for op in program.ops)
+    size = max([ALIGNMENT, *used])
+    return replace(program, edges=edges, ops=ops, arena_sizes=(size,))
+
+
+def place(blocks: Sequence[Block]) -> dict[str, int]:
+    """Offset of each block: largest first, each at the lowest free offset."""
+    offsets: dict[str, int] = {}
+    placed: list[Block] = []
+    for block in sorted(blocks, key=lambda block: (-block.size, block.first, block.name)):
+        offset = 0
+        for other in sorted(placed, key=lambda other: offsets[other.name]):
+            start = offsets[other.name]
+            if block.meets(other) and start < offset + align(block.size):
+                offset = max(offset, start + align(other.size))
+        offsets[block.name] = offset
+        placed.append(block)
+    return offsets
+
+
+def align(size: int) -> int:
+    """`size` rounded up to the alignment of the arena."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _share_in_place(program: Program) -> Program:
+    """Let an op that allows it write over its input, where nobody else reads that input."""
+    edges = dict(program.edges)
+    for op in program.ops:
+        source = edges[op.source]
+        owner = _owner(edges, source.name)
+        readers = [r for r in program.ops if _owner(edges, r.source) == owner]
+        if op.kernel in IN_PLACE and readers[-1] is op and owner != program.input:
+            edges[op.target] = replace(edges[op.target], shares=source.name)
+    return replace(program, edges=edges)
+
+
+def _owner(edges: dict[str, Edge], name: str) -> str:
+    while edges[name].shares is not None:
+        name = edges[name].shares
+    return name
+
+
+def _tensor_blocks(program: Program, owners: dict[str, str]) -> list[Block]:
+    outside = (owners[program.input], owners[program.output])
+    blocks = []
+    for name in dict.fromkeys(owners.values()):
+        if name not in outside:
+            uses = [
+                i
+                for i, op in enumerate(program.ops)
+                if name in (owners[op.source], owners[op.target])
+            ]
+            blocks.append(Block(name, program.edges[name].size, uses[0], uses[-1]))
+    return blocks
+
+
+def _scratch_blocks(program: Program) -> list[Block]:
+    return [
+        Block(_scratch(op), op.scratch_bytes, i, i)
+        for i, op in enumerate(program.ops)
+        if op.scratch_bytes
+    ]
+
+
+def _scratch(op: Op) -> str:
+    return f"scratch of {op.name} for {op.target}"
+
+
+def _locate(edge: Edge, owner: str, owners, program: Program, offsets) -> Edge:
+    if owner == owners[program.input]:
+        return replace(edge, memory=Memory.INPUT)
+    if owner == owners[program.output]:
+        return replace(edge, memory=Memory.OUTPUT)
+    return replace(edge, memory=Memory.ARENA, offset=offsets[owner])

@@ -1,0 +1,100 @@
+#include "reds_op_data.h"
+
+namespace tflite {
+namespace micro {
+namespace reds {
+
+namespace {
+
+bool HasShape(const TfLiteEvalTensor* tensor, TfLiteType type, int rank) {
+  return tensor != nullptr && tensor->dims != nullptr && tensor->type == type &&
+         tensor->dims->size == rank;
+}
+
+/* {height, width, channels} of [1, height, width, channels]. */
+reds_dims SpatialDims(const TfLiteEvalTensor* tensor) {
+  const int* dims = tensor->dims->data;
+  return {dims[1], dims[2], dims[3], dims[3]};
+}
+
+reds_dims FlatDims(int32_t features) { return {1, 1, features, features}; }
+
+/* Reads the full shapes; false if the tensors do not belong together. */
+bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
+              const TfLiteEvalTensor* output, OpData* data) {
+  const bool is_flat = data->kind == Kind::kFullyConnected;
+  const int rank = is_flat ? 2 : 4;
+  if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(weights, kTfLiteInt8, rank) ||
+      !HasShape(output, kTfLiteInt8, rank) || input->dims->data[0] != 1 ||
+      output->dims->data[0] != 1) {
+    return false;
+  }
+  data->input = is_flat ? FlatDims(input->dims->data[1]) : SpatialDims(input);
+  data->filter = is_flat ? FlatDims(weights->dims->data[1]) : SpatialDims(weights);
+  data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
+  const int32_t rows = weights->dims->data[0];
+  const bool is_depthwise = data->kind == Kind::kDepthwise;
+  return data->filter.channels == data->input.channels &&
+         rows == (is_depthwise ? 1 : data->output.channels) &&
+         (!is_depthwise || data->output.channels == data->input.channels);
+}
+
+bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {
+  return HasShape(table, type, 2) && table->dims->data[0] == data.options.subnet_count &&
+         table->dims->data[1] == data.output.channels;
+}
+
+/* Every width must lie inside the tensors: the kernels rely on it. */
+bool WidthsFit(const OpData& data) {
+  const Options& options = data.options;
+  const int32_t channels = data.input.channels / options.positions;
+  if (channels * options.positions != data.input.channels) return false;
+  for (int32_t k = 0; k < options.subnet_count; ++k) {
+    if (options.inputs[k] > channels || options.outputs[k] > data.output.channels) return false;
+    if (data.kind == Kind::kDepthwise && options.inputs[k] != options.outputs[k]) return false;
+  }
+  return data.kind == Kind::kFullyConnected || options.positions == 1;
+}
+
+bool IsPointwise(const OpData& data) {
+  const Options& options = data.options;
+  return data.kind == Kind::kConvolution && data.filter.height == 1 && data.filter.width == 1 &&
+         options.stride.height == 1 && options.stride.width == 1 && options.padding.height == 0 &&
+         options.padding.width == 0 && data.input.height == data.output.height &&
+         data.input.width == data.output.width;
+}
+
+}  // namespace
+
+const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
+  if (node->inputs->size != kInputCount || node->outputs->size != 1 ||
+      !ReadDims(GetEvalInput(context, node, kInput), GetEvalInput(context, node, kWeights),
+                GetEvalOutput(context, node, 0), data)) {
+    return "shapes of input, weights and output do not fit";
+  }
+  if (!IsTable(GetEvalInput(context, node, kBias), kTfLiteInt32, *data) ||
+      !IsTable(GetEvalInput(context, node, kMultiplier), kTfLiteInt32, *data) ||
+      !IsTable(GetEvalInput(context, node, kShift), kTfLiteInt8, *data)) {
+    return "tables do not have a row for each subnet";
+  }
+  if (!WidthsFit(*data)) return "a subnet is wider than the tensors";
+  data->is_pointwise = IsPointwise(*data);
+  return nullptr;
+}
+
+size_t ScratchBytes(const OpData& data) {
+  switch (data.kind) {
+    case Kind::kConvolution:
+      return data.is_pointwise ? reds_convolve_1x1_s8_get_buffer_size(&data.filter)
+                               : reds_convolve_s8_get_buffer_size(&data.filter);
+    case Kind::kFullyConnected:
+      return reds_fully_connected_s8_get_buffer_size(&data.filter);
+    case Kind::kDepthwise:
+      break;
+  }
+  return 0;
+}
+
+}  // namespace reds
+}  // namespace micro
+}  // namespace tflite

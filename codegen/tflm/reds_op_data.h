@@ -1,0 +1,45 @@
+/* What a custom op knows about itself after Prepare; the same for every subnet. */
+#ifndef REDS_OP_DATA_H_
+#define REDS_OP_DATA_H_
+
+#include "reds_kernels.h"
+#include "reds_options.h"
+#include "reds_tflm.h"
+
+namespace tflite {
+namespace micro {
+namespace reds {
+
+using reds_options::Options;
+
+enum InputIndex { kInput = 0, kWeights, kBias, kMultiplier, kShift, kInputCount };
+enum class Kind : uint8_t { kConvolution, kDepthwise, kFullyConnected };
+
+constexpr int kNoScratch = -1;
+
+struct OpData {
+  Kind kind;
+  bool is_pointwise;
+  Options options;
+  reds_dims input; /* of the full network; fully connected: {1, 1, features, features} */
+  reds_dims filter;
+  reds_dims output;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  size_t scratch_bytes;
+  int scratch; /* index for GetScratchBuffer, or kNoScratch */
+  int flattened;
+};
+
+/* Reads the full shapes of a node's tensors and checks options and tables against them; returns
+ * what is wrong, or null. The kernels rely on it: after this no subnet reaches beyond a tensor. */
+const char* ReadShapes(const Context* context, const Node* node, OpData* data);
+
+/* Scratch memory of the kernel that `data` calls. */
+size_t ScratchBytes(const OpData& data);
+
+}  // namespace reds
+}  // namespace micro
+}  // namespace tflite
+
+#endif  // REDS_OP_DATA_H_

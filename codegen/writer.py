@@ -1,0 +1,199 @@
+"""Write a Program as a folder of C11 files: the model, the kernels it uses, the executor."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+import jinja2
+
+from tflm_reds.codegen import cformat
+from tflm_reds.codegen.program import (
+    Edge,
+    Op,
+    OutputTable,
+    Program,
+    arena_bytes,
+    flash_bytes,
+)
+from tflm_reds.files import write_bytes, write_text
+
+KERNELS = Path(__file__).parent / "kernels"
+TEMPLATES = Path(__file__).parent / "templates"
+RUNTIME = "reds.c"
+
+
+def write_sources(program: Program, folder: str | Path) -> list[Path]:
+    """Write `<name>_model.c`, `<name>_model.h`, the used kernels and all headers into `folder`.
+
+    The same program gives the same bytes.
+
+    Returns:
+        The paths written, sorted.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    name = model_identifier(program)
+    written = [
+        write_text(folder / f"{name}_model.{suffix}", render(program, f"model.{suffix}.j2"))
+        for suffix in ("c", "h")
+    ]
+    copied = [RUNTIME, *(f"{kernel}.c" for kernel in program.kernels)]
+    copied += [header.name for header in KERNELS.glob("*.h")]
+    written += [write_bytes(folder / file, (KERNELS / file).read_bytes()) for file in copied]
+    return sorted(written)
+
+
+def model_identifier(program: Program) -> str:
+    """The C identifier that files and symbols of the model start with."""
+    return cformat.identifier(program.name, "model")
+
+
+def build_hash(paths: Iterable[str | Path]) -> str:
+    """Eight hex digits over the names and contents of generated files."""
+    digest = hashlib.sha256()
+    for path in sorted(map(Path, paths), key=lambda path: path.name):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:8]
+
+
+def render(program: Program, template: str) -> str:
+    """The text of one template."""
+    ids = cformat.unique_identifiers(program.edges)
+    op_ids = cformat.unique_identifiers(op.name for op in program.ops)
+    edges = {name: _edge_view(edge, ids[name]) for name, edge in program.edges.items()}
+    name = model_identifier(program)
+    return _environment().get_template(template).render(
+        program=program,
+        name=name,
+        macro=name.upper(),
+        input=program.edges[program.input],
+        output=program.edges[program.output],
+        subnets=[_subnet_row(program, k) for k in range(program.subnet_count)],
+        cut_edges=_cut_edges(program, edges),
+        op_list=[
+            _op_view(op, f"{name}_op_{i}_{op.kind.lower()}", op_ids[op.name], edges)
+            for i, op in enumerate(program.ops)
+        ],
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {
+        "array": cformat.array,
+        "string": cformat.string,
+        "float_literal": cformat.float_literal,
+        "shape": _shape,
+    }
+    return environment
+
+
+def _subnet_row(program: Program, subnet: int) -> tuple:
+    flash = flash_bytes(program, subnet)
+    sizes = (arena_bytes(program, subnet), flash["weights"], flash["tables"])
+    return (subnet, program.budgets[subnet], program.macs(subnet), *sizes)
+
+
+def _edge_view(edge: Edge, name: str) -> dict:
+    return _values(edge) | {"id": name, "is_cut": edge.is_cut}
+
+
+def _cut_edges(program: Program, edges: dict[str, dict]) -> list[dict]:
+    used = {edge for op in program.ops for edge in (op.source, op.target)}
+    return [edge for name, edge in edges.items() if name in used and edge["is_cut"]]
+
+
+def _op_view(op: Op, function: str, name: str, edges: dict[str, dict]) -> dict:
+    source, target = edges[op.source], edges[op.target]
+    return _values(op) | {
+        "id": name,
+        "function": function,
+        "source": source,
+        "target": target,
+        "comment_name": cformat.comment(op.name),
+        "geometry": _geometry(op),
+        "shapes": f"{_sizes(source)} -> {_sizes(target)}",
+        "widths": f"{_widths(source)} -> {_widths(target)}",
+        "requantisation": _requantisation(op, source, target),
+        "first": _first(op.tables),
+        "table_length": sum(len(table.bias) for table in op.tables),
+        "tables": [_values(table) for table in op.tables],
+        "weight_order": _weight_order(op),
+        "lookup_type": "int32_t" if op.kind == "SOFTMAX" else "int8_t",
+        "leading": _leading(op, name),
+    }
+
+
+def _values(instance) -> dict:
+    return {field.name: getattr(instance, field.name) for field in fields(instance)}
+
+
+def _first(tables: Iterable[OutputTable]) -> list[int]:
+    starts = [0]
+    for table in tables:
+        starts.append(starts[-1] + len(table.bias))
+    return starts[:-1]
+
+
+def _leading(op: Op, name: str) -> str:
+    """The arguments before input_dims of an op without weights."""
+    if op.lookup is not None:
+        return f"{name}_lookup, "
+    return "" if op.kind == "RESHAPE" else "&params, "
+
+
+def _weight_order(op: Op) -> str:
+    if op.weights is None:
+        return ""
+    if op.kind == "FULLY_CONNECTED":
+        return f"[{len(op.weights)} outputs][{op.weights.shape[-1]} inputs]"
+    taps = f"[{op.window[0]}][{op.window[1]}]"
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return f"{taps}[{op.weights.shape[-1]} channels]"
+    return f"[{len(op.weights)} outputs]{taps}[{op.weights.shape[-1]} inputs]"
+
+
+def _geometry(op: Op) -> str:
+    parts = []
+    if op.window != (1, 1):
+        parts.append(f" {op.window[0]}x{op.window[1]}")
+    if op.stride != (1, 1):
+        parts.append(f", stride {op.stride[0]}x{op.stride[1]}")
+    if op.padding != (0, 0):
+        parts.append(f", padding {op.padding[0]} above, {op.padding[1]} left")
+    if op.dilation != (1, 1):
+        parts.append(f", dilation {op.dilation[0]}x{op.dilation[1]}")
+    return "".join(parts)
+
+
+def _requantisation(op: Op, source: dict, target: dict) -> str:
+    if not op.tables:
+        return ""
+    shifts = [int(shift) for table in op.tables for shift in table.shift]
+    low, high = op.activation
+    return (
+        f"zero points {source['zero_point']} -> {target['zero_point']}, "
+        f"shifts {min(shifts)} .. {max(shifts)}, outputs {low} .. {high}"
+    )
+
+
+def _widths(edge: dict) -> str:
+    return " | ".join(map(str, edge["channels"]))
+
+
+def _sizes(edge: dict) -> str:
+    return f"{edge['height']}x{edge['width']}x{edge['stride']} {edge['layout']}"
+
+
+def _shape(edge: Edge) -> str:
+    return f"{edge.height}x{edge.width}x{edge.stride}"

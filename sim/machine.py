@@ -1,0 +1,204 @@
+"""One Cortex-M in Unicorn with exactly a board's memory; faults become named errors."""
+
+import struct
+
+import unicorn
+from unicorn import arm_const
+
+from tflm_reds.boards.schema import Board, Memory
+from tflm_reds.errors import SimulationError
+from tflm_reds.sim.counting import make_counter
+from tflm_reds.sim.elf import Elf
+from tflm_reds.sim.peripherals import (
+    CYCLE_COUNTER,
+    PAGE,
+    SYSTEM_CONTROL,
+    Clock,
+    CycleCounter,
+    Registers,
+    Uarte,
+)
+from tflm_reds.sim.protocol import Limits
+
+CPU_MODELS = {
+    "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m0plus": arm_const.UC_CPU_ARM_CORTEX_M0,
+    "cortex-m3": arm_const.UC_CPU_ARM_CORTEX_M3,
+    "cortex-m4f": arm_const.UC_CPU_ARM_CORTEX_M4,
+    "cortex-m7f": arm_const.UC_CPU_ARM_CORTEX_M7,
+    "cortex-m33f": arm_const.UC_CPU_ARM_CORTEX_M33,
+}
+CONSOLE_SEMIHOSTING = 0x52454453  # console.c
+BREAKPOINT, SEMIHOSTING_BREAKPOINT = 7, b"\xab\xbe"
+SYS_WRITE0, SYS_EXIT_EXTENDED = 0x04, 0x20
+STRING_CHUNK = 64
+ACCESSES = {
+    unicorn.UC_MEM_READ_UNMAPPED: "read from unmapped address",
+    unicorn.UC_MEM_WRITE_UNMAPPED: "write to unmapped address",
+    unicorn.UC_MEM_FETCH_UNMAPPED: "jump to unmapped address",
+    unicorn.UC_MEM_WRITE_PROT: "write to flash at",
+    unicorn.UC_MEM_READ_PROT: "forbidden read from",
+    unicorn.UC_MEM_FETCH_PROT: "jump to data at",
+}
+ARGUMENTS = (
+    arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1,
+    arm_const.UC_ARM_REG_R2, arm_const.UC_ARM_REG_R3,
+)  # fmt: skip
+
+
+class Machine:
+    """A board with an image in flash, as it is after reset.
+
+    Args:
+        semihosting: print by semihosting instead of the board's serial port.
+        ops: address of each op function, for the counter.
+        counter: makes the counter; see `tflm_reds.sim.counting.make_counter`.
+    """
+
+    def __init__(self, board: Board, elf: Elf, ops=(), semihosting=False, counter=make_counter):
+        self.board, self.elf = board, elf
+        # Never UC_MODE_MCLASS: it forces a Cortex-M33 whatever model is set.
+        self._engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        self._engine.ctl_set_cpu_model(CPU_MODELS[board.core])
+        self._semihosted = bytearray()
+        self._fault: str | None = None
+        self._exited = False
+        self.halt = elf.symbol("firmware_halt").address
+        image = elf.flash_image(board.image_origin)
+        self._map_memory(image)
+        code = Memory(board.image_origin, len(image))
+        self.counter = counter(self._engine, code, board.flash, ops)
+        self._map_peripherals()
+        self._engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid_access)
+        self._engine.hook_add(unicorn.UC_HOOK_INTR, self._on_exception)
+        if semihosting:
+            self.write_word(elf.symbol("firmware_console").address, CONSOLE_SEMIHOSTING)
+
+    @property
+    def console(self) -> str:
+        """Everything printed so far."""
+        return bytes(self._uarte.sent + self._semihosted).decode(errors="replace")
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of memory."""
+        return bytes(self._engine.mem_read(address, size))
+
+    def write(self, address: int, data: bytes) -> None:
+        """Set bytes of memory."""
+        self._engine.mem_write(address, data)
+
+    def read_word(self, address: int) -> int:
+        """A signed 32-bit word."""
+        return struct.unpack("<i", self.read(address, 4))[0]
+
+    def write_word(self, address: int, value: int) -> None:
+        """Set a 32-bit word."""
+        self.write(address, struct.pack("<I", value & 0xFFFFFFFF))
+
+    def boot(self, limits: Limits) -> None:
+        """Run from the vector table until the firmware halts.
+
+        Raises:
+            SimulationError: on a fault or a passed limit.
+        """
+        stack, reset = struct.unpack("<II", self.read(self.board.image_origin, 8))
+        self._engine.reg_write(arm_const.UC_ARM_REG_SP, stack)
+        self._run(reset, limits)
+
+    def call(self, function: int, arguments: tuple[int, ...], limits: Limits) -> int:
+        """Call a function of the halted image; return r0.
+
+        Raises:
+            SimulationError: on a fault or a passed limit.
+        """
+        for register, value in zip(ARGUMENTS, arguments, strict=False):
+            self._engine.reg_write(register, value & 0xFFFFFFFF)
+        self._engine.reg_write(arm_const.UC_ARM_REG_LR, self.halt | 1)
+        self._run(function | 1, limits)
+        return self._engine.reg_read(arm_const.UC_ARM_REG_R0)
+
+    def _run(self, start: int, limits: Limits) -> None:
+        self.counter.limit = self.counter.instructions + limits.instructions
+        try:
+            self._engine.emu_start(start, self.halt, timeout=int(limits.seconds * 1e6))
+        except unicorn.UcError as error:
+            self._fail(self._fault or f"stopped with {error}")
+        if self._fault:
+            self._fail(self._fault)
+        if not self._exited and self._pc != self.halt:
+            self._fail(self._passed_limit(limits))
+
+    @property
+    def _pc(self) -> int:
+        return self._engine.reg_read(arm_const.UC_ARM_REG_PC) & ~1
+
+    def _passed_limit(self, limits: Limits) -> str:
+        if self.counter.instructions > self.counter.limit:
+            return f"passed the limit of {limits.instructions} instructions"
+        return f"passed the limit of {limits.seconds:g} seconds"
+
+    def _fail(self, what: str) -> None:
+        subnet = self.read_word(self.elf.symbol("firmware_subnet").address)
+        active = f"while subnet {subnet} ran" if subnet >= 0 else "outside of an inference"
+        last = self.console.strip().rpartition("\n")[2]
+        raise SimulationError(
+            f"{self.elf.path.name} on {self.board.name}: {what}, at {self.elf.locate(self._pc)} "
+            f"(pc {self._pc:#010x}), {active}. Last output: {last or 'none'}."
+        )
+
+    def _map_memory(self, image: bytes) -> None:
+        board, executable = self.board, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
+        flash = b"\xff" * (board.image_origin - board.flash.origin) + image
+        self._engine.mem_map(board.flash.origin, board.flash.size, executable)
+        self._engine.mem_write(board.flash.origin, flash.ljust(board.flash.size, b"\xff"))
+        writable = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
+        self._engine.mem_map(board.ram.origin, board.ram.size, writable)
+
+    def _map_peripherals(self) -> None:
+        bases = self.board.peripherals
+        self._uarte = Uarte(read_memory=self.read, ram=self.board.ram)
+        banks = {
+            bases.clock: Clock(),
+            bases.uarte: self._uarte,
+            bases.nvmc: Registers(),
+            SYSTEM_CONTROL: Registers(),
+            CYCLE_COUNTER: CycleCounter(instructions=lambda: self.counter.instructions),
+        }
+        for base, bank in banks.items():
+            self._engine.mmio_map(base, PAGE, _reader(bank), None, _writer(bank), None)
+
+    def _on_invalid_access(self, _engine, access, address, size, _value, _) -> bool:
+        kind = ACCESSES.get(access, f"invalid access {access} to")
+        self._fault = f"{kind} {address:#010x} ({size} bytes)"
+        return False
+
+    def _on_exception(self, engine, number, _) -> None:
+        pc = self._pc
+        if number == BREAKPOINT and self.read(pc, 2) == SEMIHOSTING_BREAKPOINT:
+            self._semihost()
+            engine.reg_write(arm_const.UC_ARM_REG_PC, (pc + 2) | 1)
+            return
+        self._fault = f"exception {number} (undefined instruction, alignment, or breakpoint)"
+        engine.emu_stop()
+
+    def _semihost(self) -> None:
+        operation, argument = map(self._engine.reg_read, ARGUMENTS[:2])
+        if operation == SYS_WRITE0:
+            self._semihosted += self._read_string(argument)
+        elif operation == SYS_EXIT_EXTENDED:
+            self._exited = True
+            self._engine.emu_stop()
+
+    def _read_string(self, address: int) -> bytes:
+        text = b""
+        while b"\0" not in text:
+            text += self.read(address + len(text), STRING_CHUNK)
+        return text.partition(b"\0")[0]
+
+
+def _reader(bank: Registers):
+    return lambda _engine, offset, _size, _: bank.read(offset)
+
+
+def _writer(bank: Registers):
+    return lambda _engine, offset, _size, value, _: bank.write(offset, value)

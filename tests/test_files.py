@@ -1,0 +1,54 @@
+"""Files appear whole or not at all; a build folder is swapped in when everything succeeded."""
+
+import pytest
+
+from tflm_reds.errors import OutputError
+from tflm_reds.files import atomic_path, staged_folder, write_text
+
+
+def test_failed_write_keeps_the_old_file(tmp_path):
+    path = write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_unwritable_folder_is_an_output_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Choose a writable folder"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+    with pytest.raises(OutputError, match="Choose a writable folder"), \
+            staged_folder(tmp_path / "file" / "out"):  # fmt: skip
+        pass
+
+
+def test_staged_folder_replaces_the_old_one_whole(tmp_path):
+    out = tmp_path / "out"
+    for name in ("first", "second"):
+        with staged_folder(out) as folder:
+            (folder / name).write_text(name)
+    assert [path.name for path in out.iterdir()] == ["second"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_interrupted_build_keeps_earlier_results(tmp_path, error):
+    out = tmp_path / "out"
+    with staged_folder(out) as folder:
+        (folder / "report.json").write_text("good")
+    with pytest.raises(error), staged_folder(out) as folder:
+        (folder / "nested.keras").write_text("partial")
+        raise error
+    assert [path.name for path in out.iterdir()] == ["report.json"]
+    # What was done so far can be looked at, and does not disturb the next build.
+    assert (tmp_path / "out.partial" / "nested.keras").exists()
+    with staged_folder(out) as folder:
+        assert not list(folder.iterdir())
+
+
+def test_two_builds_in_one_folder_are_refused(tmp_path):
+    with staged_folder(tmp_path / "out"), \
+            pytest.raises(OutputError, match="Another build"), \
+            staged_folder(tmp_path / "out"):  # fmt: skip
+        pass

@@ -1,0 +1,200 @@
+"""Kernels refuse what they cannot compute: an error code, and the output untouched."""
+
+import pytest
+from kernel_calls import CANARY
+from machines import KERNELS, Host
+
+OK, ERROR_ARGUMENT = 0, 1
+HUGE = 1 << 20
+
+# A valid call of each kernel; dims are (height, width, channels, stride). "*name" is a buffer.
+CONVOLUTION = {
+    "context": ("*scratch", 4096),
+    "params": (1, 2, 1, 1, 0, 0, 1, 1, -128, 127),
+    "requantisation": ("*multiplier", "*shift"),
+    "input_dims": (4, 4, 3, 4),
+    "input": "*data",
+    "filter_dims": (1, 1, 3, 4),
+    "filter": "*data",
+    "bias": "*data",
+    "output_dims": (4, 4, 2, 4),
+    "output": "*output",
+}
+DEPTHWISE = CONVOLUTION | {"output_dims": (4, 4, 3, 4)}
+DENSE = CONVOLUTION | {
+    "params": (1, 2, -128, 127),
+    "input_dims": (1, 1, 3, 4),
+    "output_dims": (1, 1, 2, 4),
+}
+POOL = {
+    "params": (1, 1, 0, 0, -128, 127),
+    "input_dims": (4, 4, 3, 4),
+    "input": "*data",
+    "filter_dims": (2, 2, 0, 0),
+    "output_dims": (3, 3, 3, 4),
+    "output": "*output",
+}
+COPY = {
+    "input_dims": (4, 4, 3, 4),
+    "input": "*data",
+    "output_dims": (4, 4, 3, 4),
+    "output": "*output",
+}
+KERNEL_CALLS = {
+    "reds_convolve_s8": CONVOLUTION,
+    "reds_convolve_1x1_s8": CONVOLUTION,
+    "reds_depthwise_conv_s8": DEPTHWISE,
+    "reds_fully_connected_s8": DENSE,
+    "reds_max_pool_s8": POOL,
+    "reds_average_pool_s8": POOL,
+    "reds_mean_s8": {"params": (1, 2, 1 << 30, -3)} | COPY | {"output_dims": (1, 1, 3, 4)},
+    "reds_lookup_s8": {"table": "*data"} | COPY,
+    "reds_softmax_s8": {"table": "*data"} | COPY,
+    "reds_pad_s8": {"params": (0, 0, 0)} | COPY,
+    "reds_flatten_s8": COPY | {"output_dims": (1, 1, 48, 64)},
+}
+ALL = list(KERNEL_CALLS)
+LINEAR = ALL[:4]
+SLIDING = ["reds_convolve_s8", "reds_depthwise_conv_s8", "reds_max_pool_s8", "reds_average_pool_s8"]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory) -> Host:
+    return Host(sorted(KERNELS.glob("*.c")), tmp_path_factory.mktemp("host"))
+
+
+def status_of(host: Host, kernel: str, **changes) -> int:
+    """Call `kernel` with some arguments changed; an int is passed as it is (0 = null)."""
+    buffers = {
+        "*scratch": bytes(4096),
+        "*multiplier": (1 << 30).to_bytes(4, "little") * 64,
+        "*shift": bytes(64),
+        "*data": bytes(4096),
+        "*output": bytes([CANARY]) * 4096,
+    }
+    address = {name: host.place(data) for name, data in buffers.items()}
+
+    def argument(value) -> int:
+        if isinstance(value, int):
+            return value
+        if isinstance(value, str):
+            return address[value]
+        pointers = any(isinstance(part, str) for part in value)
+        width = 8 if pointers else 4
+        parts = [address[part] if isinstance(part, str) else part for part in value]
+        return host.place(b"".join(part.to_bytes(width, "little", signed=True) for part in parts))
+
+    arguments = KERNEL_CALLS[kernel] | changes
+    status = host.call(kernel, *map(argument, arguments.values()))
+    untouched = host.read(address["*output"], 4096) == buffers["*output"]
+    assert untouched == (status != OK), "only a refused call leaves the output as it was"
+    host.free()
+    return status
+
+
+@pytest.mark.parametrize("kernel", ALL)
+def test_valid_call(host, kernel):
+    assert status_of(host, kernel) == OK
+
+
+@pytest.mark.parametrize(
+    ("kernel", "argument"), [(k, name) for k in ALL for name in KERNEL_CALLS[k]]
+)
+def test_null(host, kernel, argument):
+    if (kernel, argument) == ("reds_depthwise_conv_s8", "context"):
+        assert status_of(host, kernel, context=0) == OK
+    elif argument == "output":
+        assert host.call(kernel, *([0] * len(KERNEL_CALLS[kernel]))) == ERROR_ARGUMENT
+    else:
+        assert status_of(host, kernel, **{argument: 0}) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", ALL)
+@pytest.mark.parametrize("tensor", ["input_dims", "output_dims"])
+@pytest.mark.parametrize(
+    "dims",
+    [
+        (0, 4, 3, 4),
+        (4, -1, 3, 4),
+        (4, 4, 0, 4),
+        (4, 4, 5, 4),
+        (4, 4, 3, 0),
+        (HUGE, HUGE, 3, 4),
+        (4, HUGE, 3, HUGE),
+        (2**31 - 1, 2**31 - 1, 3, 2**31 - 1),
+    ],
+)
+def test_bad_dims(host, kernel, tensor, dims):
+    assert status_of(host, kernel, **{tensor: dims}) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", LINEAR)
+@pytest.mark.parametrize(
+    "dims", [(0, 1, 3, 4), (1, 1, 2, 4), (1, 1, 3, 2), (HUGE, HUGE, 3, 4), (1, 1, 3, 2**31 - 1)]
+)
+def test_bad_filter(host, kernel, dims):
+    if kernel == "reds_depthwise_conv_s8" and dims == (1, 1, 3, 2**31 - 1):
+        pytest.skip("a depthwise filter has one row only: this stride still fits")
+    assert status_of(host, kernel, filter_dims=dims) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", SLIDING)
+@pytest.mark.parametrize(
+    ("index", "value"), [(0, 0), (1, -1), (0, 2**30), (2, -1), (3, -1)]
+)
+def test_bad_geometry(host, kernel, index, value):
+    params = list(KERNEL_CALLS[kernel]["params"])
+    params[index + (2 if len(params) == 10 else 0)] = value
+    assert status_of(host, kernel, params=tuple(params)) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", ["reds_max_pool_s8", "reds_average_pool_s8"])
+def test_pooling_windows_must_meet_the_input(host, kernel):
+    assert status_of(host, kernel, params=(1, 1, 2, 0, -128, 127)) == ERROR_ARGUMENT
+    assert status_of(host, kernel, params=(3, 1, 0, 0, -128, 127)) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", LINEAR)
+@pytest.mark.parametrize("offset", [-128, 129, 2**31 - 1])
+def test_input_offset_of_no_zero_point(host, kernel, offset):
+    params = (offset, *KERNEL_CALLS[kernel]["params"][1:])
+    assert status_of(host, kernel, params=params) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"])
+def test_scratch(host, kernel):
+    needed = host.call(f"{kernel}_get_buffer_size", host.place(bytes.fromhex("01000000" * 2 + "03000000 04000000")))
+    assert needed > 0
+    assert status_of(host, kernel, context=("*scratch", needed)) == OK
+    assert status_of(host, kernel, context=("*scratch", needed - 1)) == ERROR_ARGUMENT
+    assert status_of(host, kernel, context=(0, "*scratch")) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"])
+def test_misaligned_scratch(host, kernel):
+    start = host.place(bytes(4096)) + 1
+    context = host.place(start.to_bytes(8, "little") + (4000).to_bytes(8, "little"))
+    assert status_of(host, kernel, context=context) == ERROR_ARGUMENT
+
+
+def test_pointwise_has_no_stride_and_no_padding(host):
+    for index, value in ((2, 2), (3, 2), (4, 1), (5, 1)):
+        params = list(CONVOLUTION["params"])
+        params[index] = value
+        assert status_of(host, "reds_convolve_1x1_s8", params=tuple(params)) == ERROR_ARGUMENT
+
+
+def test_pad_needs_room(host):
+    assert status_of(host, "reds_pad_s8", params=(1, 0, 0)) == ERROR_ARGUMENT
+    assert status_of(host, "reds_pad_s8", params=(-1, 0, 0)) == ERROR_ARGUMENT
+
+
+def test_softmax_of_too_many_classes(host):
+    dims = (1, 1, 4096, 4096)
+    assert status_of(host, "reds_softmax_s8", input_dims=dims, output_dims=dims) == ERROR_ARGUMENT
+
+
+def test_fill_tail_arguments(host):
+    dims = host.place(b"".join(value.to_bytes(4, "little") for value in (1, 1, 5, 4)))
+    assert host.call("reds_fill_tail_s8", 0, dims, host.place(bytes(16))) == ERROR_ARGUMENT
+    assert host.call("reds_fill_tail_s8", 0, 0, host.place(bytes(16))) == ERROR_ARGUMENT

@@ -1,0 +1,215 @@
+"""Every C kernel against QuantizedNet's numpy kernels, on this host and on a simulated Cortex-M4F.
+
+The host runs the plain bodies, the Cortex-M4F the DSP bodies.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from kernel_calls import KernelCall
+from machines import KERNELS, CortexM4, Host
+from random_nets import NetBuilder
+
+from tflm_reds.codegen.passes.select_kernels import scratch_bytes
+from tflm_reds.quantized import QuantizedNet
+from tflm_reds.reference import run_op
+
+SOURCES = sorted(KERNELS.glob("*.c"))
+ERROR_ARGUMENT = 1
+EXAMPLES = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+zero_points = st.sampled_from([-128, 127, 0, -1]) | st.integers(-128, 127)
+sizes = st.integers(1, 9)
+seeds = st.integers(0, 2**32 - 1)
+activations = st.sampled_from(["none", "relu", "relu6"])
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory) -> Host:
+    return Host(SOURCES, tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(scope="module")
+def cortex(tmp_path_factory) -> CortexM4:
+    return CortexM4(SOURCES, tmp_path_factory.mktemp("m4"))
+
+
+@pytest.fixture(params=["host", "cortex"])
+def machine(request):
+    return request.getfixturevalue(request.param)
+
+
+@st.composite
+def builders(draw, flat: bool = False) -> NetBuilder:
+    """An input tensor with drawn full channels, a narrower subnet 0, and drawn zero point."""
+    full = draw(st.integers(1, 21))
+    shape = (full,) if flat else (draw(sizes), draw(sizes), full)
+    net = NetBuilder(shape, subnets=2, seed=draw(seeds))
+    channels = (draw(st.integers(1, full)), full)
+    positions = draw(sizes) if flat else 1
+    net.tensors[0] = replace(
+        net.tensors[0],
+        shape=(positions * full,) if flat else shape,
+        channels=channels,
+        zero_point=draw(zero_points),
+        positions=positions,
+    )
+    return net
+
+
+@st.composite
+def geometries(draw, builder: NetBuilder, dilated: bool = True) -> dict:
+    """A window, stride and padding that leave at least one output."""
+    padding = draw(st.sampled_from(["SAME", "VALID"]))
+    geometry = {"kernel": [], "stride": [], "dilation": []}
+    for size in builder.last.shape[:2]:
+        kernel = draw(st.integers(1, min(size, 5) if padding == "VALID" else 5))
+        limit = (size - 1) // max(kernel - 1, 1) if padding == "VALID" else 3
+        geometry["kernel"].append(kernel)
+        geometry["stride"].append(draw(st.integers(1, 3)))
+        geometry["dilation"].append(draw(st.integers(1, max(1, min(limit, 3)))) if dilated else 1)
+    return {key: tuple(value) for key, value in geometry.items()} | {"padding": padding}
+
+
+@st.composite
+def linear_nets(draw, kind: str) -> QuantizedNet:
+    """One layer with weights, its gain from far below to far above 1 (positive shifts)."""
+    builder = draw(builders(flat=kind == "dense"))
+    arguments = {"activation": draw(activations)}
+    if kind == "dense":
+        builder.dense(draw(st.integers(1, 13)), cut=True, **arguments)
+    else:
+        geometry = draw(geometries(builder)) if kind != "pointwise" else {"kernel": (1, 1)}
+        filters = () if kind == "depthwise" else (draw(st.integers(1, 13)),)
+        getattr(builder, "depthwise" if filters == () else "convolution")(
+            *filters, **geometry, **arguments
+        )
+    return _with_gain(draw, builder)
+
+
+def _with_gain(draw, builder: NetBuilder) -> QuantizedNet:
+    """Rescale the op: multipliers from 2^-34 (0 in TFLM) to 2^6; small weights with large gains."""
+    gain = draw(st.sampled_from([1, 1, 1, 30, 3000, 1e-3, 1e-9]))
+    op = builder.ops[-1]
+    weights = op.weights // 63 if gain > 1 else op.weights
+    biases = tuple(bias // 1000 if gain > 1 else bias for bias in op.biases)
+    scales = tuple((scale * gain).astype(np.float32) for scale in op.scales)
+    builder.ops[-1] = replace(op, weights=weights, biases=biases, scales=scales)
+    builder.tensors[-1] = replace(builder.tensors[-1], zero_point=draw(zero_points))
+    return builder.build()
+
+
+def check(machine, net: QuantizedNet, extremes: bool = True) -> None:
+    """The last op in each subnet, on random and on extreme inputs, equals numpy."""
+    op = net.ops[-1]
+    random = np.random.default_rng(0)
+    for subnet in range(net.subnet_count):
+        shape = net.source(op).active_shape(subnet)
+        inputs = [random.integers(-128, 128, shape).astype(np.int8)]
+        if extremes:
+            inputs.append(random.choice(np.array([-128, 127], np.int8), shape))
+        for x in inputs:
+            expected = run_op(net, op, subnet, [x[np.newaxis]])[0]
+            np.testing.assert_array_equal(KernelCall(machine, net, op, subnet).run(x), expected)
+            machine.free()
+
+
+def fits_32_bits(net: QuantizedNet) -> bool:
+    """Whether no accumulator overflows, as the code generator demands."""
+    op = net.ops[-1]
+    magnitude = 255 * np.abs(op.weights.astype(np.int64)).sum() + np.abs(op.biases[-1]).max()
+    return all(
+        int(magnitude) << max(0, int(net.requantisation(op, k)[1].max())) < 2**31 - 256
+        for k in range(net.subnet_count)
+    )
+
+
+@pytest.mark.parametrize("kind", ["convolution", "pointwise", "depthwise", "dense"])
+def test_linear_kernels(machine, kind):
+    @EXAMPLES
+    @given(linear_nets(kind))
+    def run(net):
+        assume(fits_32_bits(net))
+        check(machine, net)
+
+    run()
+
+
+@pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
+@given(data=st.data())
+@EXAMPLES
+def test_pooling(machine, kind, data):
+    builder = data.draw(builders())
+    geometry = data.draw(geometries(builder, dilated=False))
+    del geometry["dilation"]
+    window = geometry.pop("kernel")
+    builder.pool(kind, window, activation=data.draw(activations), **geometry)
+    check(machine, builder.build())
+
+
+@given(builder=builders(), scale=st.sampled_from([0.001, 0.02, 0.05, 1.0]), zero_point=zero_points)
+@EXAMPLES
+def test_mean(machine, builder, scale, zero_point):
+    builder.mean()
+    builder.tensors[-1] = replace(
+        builder.tensors[-1], scale=float(np.float32(scale)), zero_point=zero_point
+    )
+    check(machine, builder.build())
+
+
+@given(builder=builders(), name=st.sampled_from(["leaky_relu", "relu", "pad", "flatten"]))
+@EXAMPLES
+def test_data_movers(machine, builder, name):
+    check(machine, getattr(builder, name)().build())
+
+
+@given(size=st.integers(1, 40), scale=st.floats(1e-4, 2.0), seed=seeds)
+@EXAMPLES
+def test_softmax(machine, size, scale, seed):
+    builder = NetBuilder((size,), subnets=1, seed=seed)
+    builder.tensors[0] = replace(builder.tensors[0], scale=float(np.float32(scale)))
+    check(machine, builder.softmax().build())
+
+
+@pytest.mark.parametrize("size", [500, 4095])
+def test_softmax_of_many_equal_classes(host, size):
+    """The sum leaves the range in which TFLM's final shift is at most 31."""
+    net = NetBuilder((size,), subnets=1).softmax().build()
+    x = np.zeros(size, np.int8)
+    expected = run_op(net, net.ops[0], 0, [x[np.newaxis]])[0]
+    np.testing.assert_array_equal(KernelCall(host, net, net.ops[0], 0).run(x), expected)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 21), st.integers(1, 21))
+@EXAMPLES
+def test_scratch_of_the_planner_is_that_of_the_kernels(machine, height, width, channels, stride):
+    channels = min(channels, stride)
+    for kernel, window in (
+        ("reds_convolve_s8", (height, width)),
+        ("reds_convolve_1x1_s8", (1, 1)),
+        ("reds_fully_connected_s8", (1, 1)),
+    ):
+        call = KernelCall(machine, *_any_convolution(), 0)
+        dims = call.ints(*window, channels, stride)
+        size = machine.call(f"{kernel}_get_buffer_size", dims)
+        assert size == scratch_bytes(kernel, window, channels, stride)
+        machine.free()
+
+
+def test_fill_tail(machine):
+    call = KernelCall(machine, *_any_convolution(), 0)
+    output = call.bytes(np.arange(24, dtype=np.int8))
+    assert machine.call("reds_fill_tail_s8", (-7) & 0xFFFFFFFF, call.ints(2, 3, 1, 4), output) == 0
+    values = np.frombuffer(machine.read(output, 24), np.int8).reshape(6, 4)
+    np.testing.assert_array_equal(values[:, 0], np.arange(0, 24, 4))
+    assert (values[:, 1:] == -7).all()
+    machine.free()
+
+
+def _any_convolution():
+    net = NetBuilder((5, 4, 6), subnets=2, seed=3).convolution(7, (3, 2)).build()
+    return net, net.ops[0]

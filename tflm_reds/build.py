@@ -1,0 +1,145 @@
+"""`python -m tflm_reds.build`: from a Keras model to an int8 image that switches subnets."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tflm_reds.errors import RedsError, ToolchainError
+
+EPILOG = """\
+examples:
+  python -m tflm_reds.build
+      the whole story on scikit-learn's digits: train, plan, nest, quantise, generate, build,
+      run on the simulated Arduino Nano 33 BLE, compare with TensorFlow Lite Micro
+  python -m tflm_reds.build my.keras --calibration my.npz --budgets 0.3 0.6
+      your own trained model; my.npz holds x, y (training) and, to choose and to measure by,
+      x_validation, y_validation, x_test, y_test
+  python -m tflm_reds.build build/my/nested.keras --calibration my.npz
+      a model that is nested already: quantise, build and simulate again
+  python -m tflm_reds.build --zoo ds_cnn_s_kws --data DIR --epochs 10
+      the Speech Commands network; DIR holds kws_speech_commands_mfcc.npz and, for the pretrained
+      weights, weights_float.npz (or set TFLM_REDS_DATA)
+
+results, in --out:
+  report.md, report.json      the table of subnets, and all its numbers with their sources
+  nested.keras, plan.json     the nested Keras model (keras.models.load_model) and its widths
+  quantized.npz               the int8 network (tflm_reds.QuantizedNet.load)
+  src/                        the C sources: copy them into your firmware; start at reds.h
+  firmware/                   the bare-metal image for the board
+  tflm/                       a .tflite with custom ops for TensorFlow Lite Micro
+  renode/                     platform, script and Robot Framework suite for Renode
+"""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tflm_reds.build",
+        description="Turn a trained Keras model into one int8 model that resizes itself at run "
+        "time on a microcontroller, and prove it on a simulated board.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("model and data")
+    what.add_argument("model", nargs="?", type=Path, help="a .keras file, trained or nested")
+    what.add_argument("--zoo", help="a reference network, for example ds_cnn_s_kws")
+    what.add_argument("--data", type=Path, help="directory of the zoo's data and weights")
+    what.add_argument("--calibration", type=Path, help=".npz with the data of your own model")
+    what.add_argument("--name", help="prefix of the C symbols (default: the output folder's name)")
+    what.add_argument("--out", type=Path, help="output folder (default: build/<model>)")
+    plan = parser.add_argument_group("plan")
+    plan.add_argument(
+        "--budgets",
+        type=float,
+        nargs="+",
+        default=[0.25, 0.5, 0.75],
+        help="fractions of the full network's true MACs (default: 0.25 0.5 0.75)",
+    )
+    plan.add_argument("--direction", choices=["bottom-up", "top-down"], default="bottom-up")
+    plan.add_argument(
+        "--objective",
+        choices=["product", "sum"],
+        default="product",
+        help="what widths maximise: the product over layers of the kept share of "
+        "importance, or the paper's sum of importance",
+    )
+    train = parser.add_argument_group("training")
+    train.add_argument(
+        "--epochs", type=int, help="epochs of joint training (default: 20; 0 for a nested model)"
+    )
+    train.add_argument(
+        "--float-epochs",
+        type=int,
+        default=15,
+        help="epochs for a zoo network without pretrained weights (default: 15)",
+    )
+    train.add_argument("--learning-rate", type=float, default=1e-3)
+    train.add_argument("--batch-size", type=int, default=64)
+    train.add_argument(
+        "--distillation",
+        type=float,
+        default=0.5,
+        metavar="ALPHA",
+        help="share of the full network's teaching in the loss (default: 0.5)",
+    )
+    train.add_argument("--seed", type=int, default=0)
+    check = parser.add_argument_group("board and checks")
+    check.add_argument("--board", default="nano33ble", help="board name or .toml file")
+    check.add_argument(
+        "--compare",
+        type=int,
+        default=200,
+        metavar="N",
+        help="inputs per subnet on which all implementations must agree",
+    )
+    check.add_argument(
+        "--no-tflm",
+        dest="tflm",
+        action="store_false",
+        help="do not compare with the tflite-micro wheel",
+    )
+    check.add_argument("--quiet", action="store_true", help="print only the table")
+    return parser.parse_args(arguments)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status (0, or the error's `exit_code`)."""
+    parsed = parse_arguments(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # TensorFlow takes seconds to import: --help must not wait for it.
+    from tflm_reds.options import BuildOptions
+
+    options = BuildOptions(**vars(parsed))
+    try:
+        return _build(options)
+    except RedsError as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tflm_reds"):
+            raise
+        print(
+            f"\nThe package {error.name} is missing. Run: pip install 'tflm-reds[all]'",
+            file=sys.stderr,
+        )
+        return ToolchainError.exit_code
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {options.folder} is as it was before.", file=sys.stderr)
+        return 130
+
+
+def _build(options) -> int:
+    from tflm_reds.report import render_table
+    from tflm_reds.stages import build
+
+    report = build(options)
+    print(render_table(report))
+    if not options.quiet:
+        print("\n".join(["", *report.notes, f"Everything is in {options.folder}."]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What the build command was asked for, and the data and model that it stands for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from tflm_reds.datasets import Dataset, from_arrays, load_dataset
+from tflm_reds.errors import DataError, ModelError
+from tflm_reds.keras_reader import load_model
+from tflm_reds.zoo import ZOO, load_zoo
+
+DEFAULT_ZOO = "digits_ds_cnn"
+DEFAULT_EPOCHS = 30
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Arguments of one build; see `python -m tflm_reds.build --help`."""
+
+    model: Path | None = None
+    zoo: str | None = None
+    data: Path | None = None
+    calibration: Path | None = None
+    out: Path | None = None
+    name: str | None = None
+    board: str = "nano33ble"
+    budgets: Sequence[float] = (0.25, 0.50, 0.75)
+    direction: str = "bottom-up"
+    objective: str = "product"
+    float_epochs: int = 15
+    epochs: int | None = None
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    distillation: float = 0.5
+    seed: int = 0
+    compare: int = 200
+    tflm: bool = True
+    quiet: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        name = self.model.stem if self.model else self.zoo or "digits"
+        return self.out or Path("build") / name
+
+    def nested_epochs(self, nested: bool) -> int:
+        """Epochs of joint fine-tuning; by default a model that is nested already gets none."""
+        if self.epochs is not None:
+            return self.epochs
+        return 0 if nested else DEFAULT_EPOCHS
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and its data.
+
+    Attributes:
+        trained: whether the weights are worth nesting; otherwise the build trains them first.
+    """
+
+    model: keras.Model
+    dataset: Dataset
+    trained: bool
+
+
+def load_task(options: BuildOptions) -> Task:
+    """Load the model and the data that `options` name.
+
+    Raises:
+        ModelError, DataError: if either is missing or unfit.
+    """
+    if options.model is not None:
+        return _own_model(options)
+    name = options.zoo or DEFAULT_ZOO
+    model, pretrained = load_zoo(name, options.data)
+    return Task(model, load_dataset(ZOO[name].dataset, options.data), pretrained)
+
+
+def _own_model(options: BuildOptions) -> Task:
+    if options.zoo is not None:
+        raise ModelError(f"Give either {options.model} or --zoo {options.zoo}, not both.")
+    model = load_model(options.model)
+    if options.calibration is None:
+        raise DataError(
+            f"{options.model} needs data: --calibration FILE.npz with arrays x and y as in "
+            "training, and x_validation, y_validation, x_test, y_test to choose and to measure by."
+        )
+    return Task(model, from_arrays(options.calibration), trained=True)

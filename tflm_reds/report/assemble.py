@@ -1,0 +1,124 @@
+"""Assemble the Report of a build from what its stages found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tflm_reds.boards.schema import Board
+from tflm_reds.codegen.firmware import Firmware
+from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes, table_bytes
+from tflm_reds.plan import Plan
+from tflm_reds.report.model import PlanFacts, Report, SubnetRow
+from tflm_reds.sim.elf import Elf
+from tflm_reds.sim.protocol import RunResult, SubnetRun
+
+EXECUTOR = ("reds_init", "reds_set_subnet", "reds_invoke")
+IMPLEMENTATIONS = ("host", "unicorn", "qemu", "renode", "tflm", "tflm_sliced")
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """What the stages found.
+
+    Attributes:
+        accuracy_float, accuracy_int8: per subnet; None without test data.
+        samples: test samples; 0 without.
+        differences: differing bytes of each subnet, by implementation; those not run are left out.
+        compared_inputs: inputs of each comparison.
+        notes: sentences for the reader, such as what was not run and how to get it.
+    """
+
+    program: Program
+    firmware: Firmware
+    run: RunResult
+    accuracy_float: tuple[float | None, ...]
+    accuracy_int8: tuple[float | None, ...]
+    samples: int
+    differences: Mapping[str, tuple[int, ...]]
+    compared_inputs: int
+    seed: int
+    notes: tuple[str, ...]
+    versions: Mapping[str, str]
+
+
+def assemble(plan: Plan, facts: BuildFacts) -> Report:
+    """One row for each subnet and what they share."""
+    firmware, run = facts.firmware, facts.run
+    switches = {subnet.switch_instructions for subnet in run.subnets}
+    return Report(
+        model=facts.program.name,
+        board=firmware.board.name,
+        toolchain=firmware.toolchain,
+        seed=facts.seed,
+        build_hash=firmware.build,
+        plan=PlanFacts(plan.status, plan.gap, plan.seconds, plan.direction, plan.objective),
+        subnets=tuple(_row(plan, facts, k) for k in range(plan.subnet_count)),
+        flash_bytes=_flash_parts(facts),
+        switch_instructions=max(switches),
+        stack_bytes=run.stack_bytes,
+        ram_bytes=firmware.ram_bytes,
+        notes=facts.notes,
+        versions=facts.versions,
+    )
+
+
+def _row(plan: Plan, facts: BuildFacts, k: int) -> SubnetRow:
+    run = facts.run.subnets[k]
+    names = [op.name for op in facts.program.ops]
+    milliseconds = _milliseconds(facts.firmware.board, run)
+    return SubnetRow(
+        index=k,
+        budget=plan.budgets[k],
+        widths=plan.widths[k],
+        macs=plan.macs[k],
+        mac_fraction=plan.fractions[k],
+        accuracy_float=facts.accuracy_float[k],
+        accuracy_int8=facts.accuracy_int8[k],
+        samples=facts.samples or None,
+        instructions={"unicorn": run.instructions, "qemu": None, "renode": None},
+        instructions_per_op=dict(zip(names, run.per_op, strict=True)),
+        cycles_modelled=(run.cycles.low, run.cycles.high),
+        cycles_modelled_ws0=run.cycles.ws0,
+        cycles_modelled_ws2=run.cycles.ws2,
+        ms_modelled=milliseconds,
+        energy_uj_modelled=_microjoules(facts.firmware.board, milliseconds),
+        arena_bytes=arena_bytes(facts.program, k),
+        flash_bytes=_flash_of_subnet(facts, k),
+        table_bytes=table_bytes(facts.program, k),
+        first_after_switch_instructions=run.first_instructions - run.instructions,
+        differing_bytes={
+            name: facts.differences[name][k] if name in facts.differences else None
+            for name in IMPLEMENTATIONS
+        },
+        compared_inputs=facts.compared_inputs,
+    )
+
+
+def _milliseconds(board: Board, run: SubnetRun) -> tuple[float, float]:
+    per_millisecond = board.clock_hz / 1000
+    return run.cycles.low / per_millisecond, run.cycles.high / per_millisecond
+
+
+def _microjoules(board: Board, milliseconds: tuple[float, float]) -> tuple[float, float]:
+    """ms x V x mA = uJ, at the ends of the time and the current."""
+    currents, voltage = board.energy.active_current_ma, board.energy.voltage_v
+    low, high = (ms * voltage * ma for ms, ma in zip(milliseconds, currents, strict=True))
+    return low, high
+
+
+def _flash_of_subnet(facts: BuildFacts, k: int) -> int:
+    """The image's flash less the weights and tables that subnets above k add."""
+    full = sum(flash_bytes(facts.program, facts.program.subnet_count - 1).values())
+    return facts.firmware.flash_bytes - full + sum(flash_bytes(facts.program, k).values())
+
+
+def _flash_parts(facts: BuildFacts) -> dict[str, int]:
+    """Bytes by part; runtime is the rest: startup, console, samples, executor, generated calls."""
+    parts = flash_bytes(facts.program, facts.program.subnet_count - 1)
+    kernels = sum(
+        symbol.size
+        for symbol in Elf.load(facts.firmware.elf).symbols
+        if symbol.is_function and symbol.name.startswith("reds_") and symbol.name not in EXECUTOR
+    )
+    total = facts.firmware.flash_bytes
+    rest = total - sum(parts.values()) - kernels
+    return {**parts, "kernels": kernels, "runtime": rest, "total": total}

@@ -1,0 +1,207 @@
+"""The stages of a build, from a Keras model to a Report: each a function between plain objects."""
+
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tflm_reds.boards.schema import Board, load_board
+from tflm_reds.codegen.firmware import Firmware, Samples, SubnetSize, build_firmware
+from tflm_reds.codegen.host import HostLibrary
+from tflm_reds.codegen.lower import lower
+from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
+from tflm_reds.codegen.writer import write_sources
+from tflm_reds.datasets import Dataset
+from tflm_reds.errors import ToolchainError
+from tflm_reds.files import staged_folder, write_text
+from tflm_reds.nested_model import NestedModel
+from tflm_reds.nesting import nest
+from tflm_reds.options import BuildOptions, Task, load_task
+from tflm_reds.progress import Progress
+from tflm_reds.quantization import c_identifier, quantize
+from tflm_reds.quantized import QuantizedNet
+from tflm_reds.report import Report, render_markdown
+from tflm_reds.report.assemble import BuildFacts, assemble
+from tflm_reds.sim.renode import run_renode, write_renode_files
+from tflm_reds.sim.unicorn import UnicornSession, UnicornSimulator
+from tflm_reds.training import accuracy, fine_tune, train_float
+from tflm_reds.verify import Implementation, comparison_inputs, verify
+
+STAGES = 8
+CALIBRATION_SAMPLES = 2000
+EMBEDDED_SAMPLES = 3
+PACKAGES = ("tflm-reds", "keras", "tensorflow", "numpy", "scipy", "unicorn")
+
+
+def build(options: BuildOptions) -> Report:
+    """Run all stages; results appear in `options.folder` when the last one has ended.
+
+    Raises:
+        RedsError: what went wrong, the number, and the way out. Earlier results stay.
+    """
+    progress = Progress(STAGES, options.quiet)
+    board = load_board(options.board)
+    keras.utils.set_random_seed(options.seed)
+    with staged_folder(options.folder) as folder:
+        task = load_task(options)
+        nested = make_nested(task, options, progress)
+        nested.save(folder / "nested.keras")
+        nested.plan.save(folder / "plan.json")
+        net = make_quantized(nested, task.dataset, options, progress)
+        net.save(folder / "quantized.npz")
+        facts = measure(net, nested, task.dataset, board, options, folder, progress)
+        report = assemble(nested.plan, facts)
+        report.save(folder / "report.json")
+        write_text(folder / "report.md", render_markdown(report))
+    return report
+
+
+def make_nested(task: Task, options: BuildOptions, progress: Progress) -> NestedModel:
+    """Train the float network if it is not, nest it, and train the subnets jointly."""
+    dataset, model = task.dataset, task.model
+    with progress.stage("Float network"):
+        if task.trained:
+            progress.say("trained already")
+        else:
+            train_float(model, dataset, options.float_epochs)
+    with progress.stage("Score, sort, plan, nest"):
+        if isinstance(model, NestedModel):
+            progress.say("nested already")
+        else:
+            calibration = _calibration(dataset, options.seed)
+            planning = {"direction": options.direction, "objective": options.objective}
+            model = nest(model, calibration, options.budgets, **planning)
+        progress.say(str(model.plan).replace("\n", "\n        "))
+    epochs = options.nested_epochs(isinstance(task.model, NestedModel))
+    with progress.stage(f"Train all subnets jointly, {epochs} epochs"):
+        if epochs:
+            fine_tune(
+                model, dataset, epochs, options.batch_size, options.learning_rate,
+                options.distillation, (progress.epochs(epochs),),
+            )  # fmt: skip
+    return model
+
+
+def make_quantized(
+    nested: NestedModel, dataset: Dataset, options: BuildOptions, progress: Progress
+) -> QuantizedNet:
+    """Quantise to int8 with training data as calibration."""
+    with progress.stage("Quantise to int8"):
+        x, _ = _calibration(dataset, options.seed)
+        name = c_identifier(options.name or options.folder.name)
+        net = quantize(nested, x, name, dataset.labels)
+        progress.say(f"one weight set of {net.weight_bytes:,} B for {net.subnet_count} subnets")
+    return net
+
+
+def measure(
+    net: QuantizedNet,
+    nested: NestedModel,
+    dataset: Dataset,
+    board: Board,
+    options: BuildOptions,
+    folder: Path,
+    progress: Progress,
+) -> BuildFacts:
+    """Generate, compile for host and board, simulate, and compare every implementation."""
+    notes: list[str] = []
+    x = comparison_inputs(net, dataset.x_test, options.compare, options.seed)
+    with progress.stage("Generate C, compile for this host, evaluate"):
+        program = lower(net)
+        sources = write_sources(program, folder / "src")
+        with tempfile.TemporaryDirectory() as temporary:
+            host = HostLibrary(program, temporary)
+        int8 = _int8_accuracies(net, host, dataset)
+        floating = [accuracy(o, dataset.y_test) for o in _predict(nested, dataset.x_test)]
+    with progress.stage(f"Build the image for {board.title}, run it in Unicorn"):
+        firmware = build_firmware(
+            sources, net.name, Samples.from_net(net, x[:EMBEDDED_SAMPLES]), board,
+            folder / "firmware", subnet_sizes(program),
+        )  # fmt: skip
+        run = UnicornSimulator().run(firmware)
+        progress.say(f"{firmware.toolchain}; the image's own checks passed")
+    with progress.stage(f"Compare all implementations on {len(x)} inputs per subnet"):
+        implementations = _implementations(net, host, firmware)
+        if options.tflm:
+            implementations |= _tflm_implementations(net, folder, notes)
+        differences = verify(net, x, implementations)
+        progress.say(f"zero differing bytes: {', '.join(['numpy', *differences])}")
+    with progress.stage("Renode suite"):
+        instructions = [subnet.instructions for subnet in run.subnets]
+        write_renode_files(firmware, instructions, folder / "renode")
+        notes += run_renode(folder / "renode", firmware).notes
+    return BuildFacts(
+        program=program,
+        firmware=firmware,
+        run=run,
+        accuracy_float=tuple(floating),
+        accuracy_int8=tuple(int8),
+        samples=len(dataset.x_test),
+        differences=differences,
+        compared_inputs=len(x),
+        seed=options.seed,
+        notes=tuple(notes),
+        versions={name: _version(name) for name in PACKAGES},
+    )
+
+
+def subnet_sizes(program: Program) -> tuple[SubnetSize, ...]:
+    """Flash and RAM of the model alone in an image cut to each subnet."""
+    return tuple(
+        SubnetSize(k, sum(flash_bytes(program, k).values()), arena_bytes(program, k))
+        for k in range(program.subnet_count)
+    )
+
+
+def _calibration(dataset: Dataset, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most CALIBRATION_SAMPLES training samples, drawn by `seed`."""
+    count = min(len(dataset.x_train), CALIBRATION_SAMPLES)
+    rows = np.random.default_rng(seed).permutation(len(dataset.x_train))[:count]
+    return dataset.x_train[rows], dataset.y_train[rows]
+
+
+def _predict(nested: NestedModel, x: np.ndarray) -> list[np.ndarray]:
+    return nested.predict(x, verbose=0) if len(x) else [x] * nested.subnet_count
+
+
+def _int8_accuracies(net: QuantizedNet, host: HostLibrary, dataset: Dataset) -> list[float | None]:
+    x = net.quantize_input(dataset.x_test)
+    outputs = [host.run(x, k) if len(x) else x for k in range(net.subnet_count)]
+    return [accuracy(output, dataset.y_test) for output in outputs]
+
+
+def _implementations(
+    net: QuantizedNet, host: HostLibrary, firmware: Firmware
+) -> dict[str, Implementation]:
+    session = UnicornSession(firmware)
+    subnets = range(net.subnet_count)
+    return {
+        "host": lambda x: np.stack([host.run(x, k).reshape(len(x), -1) for k in subnets]),
+        "unicorn": lambda x: np.stack([session.run(k, x) for k in subnets]),
+    }
+
+
+def _tflm_implementations(
+    net: QuantizedNet, folder: Path, notes: list[str]
+) -> dict[str, Implementation]:
+    """TFLM's own interpreter, where its wheel and the extra `tflm` can be had."""
+    try:
+        from tflm_reds import tflm_verify
+
+        wheel = tflm_verify.prepare(net, folder / "tflm")
+    except (ImportError, ToolchainError) as error:
+        notes.append(f"Not compared with TFLM: {error} (pip install 'tflm-reds[tflm]')")
+        return {}
+    return {
+        "tflm_sliced": tflm_verify.sliced_models(net, wheel),
+        "tflm": tflm_verify.custom_ops(net, wheel),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "from a checkout"

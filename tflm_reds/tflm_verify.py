@@ -1,0 +1,57 @@
+"""The real TFLM interpreter as two more implementations to compare with."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tflm_reds.codegen.tflm.library import build_custom_ops
+from tflm_reds.quantized import QuantizedNet
+from tflm_reds.tflite_io import write_reds_model, write_stock_model
+from tflm_reds.tflm import Interpreter
+from tflm_reds.tflm_wheel import Wheel, find_wheel
+from tflm_reds.verify import Implementation
+
+
+def prepare(net: QuantizedNet, folder: str | Path) -> Wheel:
+    """Write the model with our custom ops into `folder`; find or install TFLM's wheel.
+
+    Raises:
+        ToolchainError: if no wheel can be had.
+    """
+    write_reds_model(net, Path(folder) / f"{net.name}.tflite")
+    return find_wheel()
+
+
+def sliced_models(net: QuantizedNet, wheel: Wheel) -> Implementation:
+    """Each subnet as a stand-alone stock `.tflite` in TFLM's interpreter."""
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = []
+            for k in range(net.subnet_count):
+                path = write_stock_model(net.slice(k), Path(folder) / f"subnet_{k}.tflite")
+                with Interpreter(path, wheel=wheel) as tflm:
+                    outputs.append(tflm.run(x).reshape(len(x), -1))
+            return np.stack(outputs)
+
+    return run
+
+
+def custom_ops(net: QuantizedNet, wheel: Wheel, seed: int = 0) -> Implementation:
+    """All subnets in one `.tflite` with our custom ops; a random switch before each inference."""
+
+    def run(x: np.ndarray) -> np.ndarray:
+        pairs = [(k, i) for k in range(net.subnet_count) for i in range(len(x))]
+        order = np.random.default_rng(seed).permutation(np.array(pairs))
+        subnets, inputs = order[:, 0], order[:, 1]
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_reds_model(net, Path(folder) / "reds.tflite")
+            library = build_custom_ops(folder, wheel.abi)
+            with Interpreter(path, library, wheel) as tflm:
+                rows = tflm.run_switching(x[inputs], subnets.tolist()).reshape(len(order), -1)
+        outputs = np.empty((net.subnet_count, len(x), rows.shape[1]), np.int8)
+        outputs[subnets, inputs] = rows
+        return outputs
+
+    return run
