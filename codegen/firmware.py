@@ -2,23 +2,22 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 import numpy as np
+
 from tflm_reds.boards import schema
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.toolchain import Compiler, build_image, target_compiler
-from tflm_reds.sim.elf import Elf
-
 from tflm_reds.errors import BoardError, DataError
 from tflm_reds.files import atomic_path, write_bytes, write_text
 from tflm_reds.quantized import QuantizedNet
+from tflm_reds.sim.elf import Elf
 
 RUNTIME_SOURCES = ("startup.c", "console.c", "memory.c", "main.c")
-FLASH_SECTIONS = (".text", ".data")
 RAM_SECTIONS = (".stack", ".noinit", ".data", ".bss")
 
 
@@ -62,7 +61,8 @@ class Firmware:
     Attributes:
         elf, bin: the image for simulators, and for a programmer (from `board.image_origin` on).
         build: 8 hex digits that change with any source, sample, board figure or compiler.
-        sections: bytes of each section of the ELF.
+        flash_bytes: from the image's origin to its end, initial values of variables included.
+        ram_bytes: from the start of RAM to the last variable, the reserved stack included.
         samples: what main() runs and checks.
     """
 
@@ -72,18 +72,9 @@ class Firmware:
     build: str
     board: Board
     toolchain: str
+    flash_bytes: int
+    ram_bytes: int
     samples: Samples = field(repr=False)
-    sections: Mapping[str, int]
-
-    @property
-    def flash_bytes(self) -> int:
-        """Bytes of flash, initial values of variables included."""
-        return sum(self.sections.get(name, 0) for name in FLASH_SECTIONS)
-
-    @property
-    def ram_bytes(self) -> int:
-        """Bytes of RAM, the reserved stack included."""
-        return sum(self.sections.get(name, 0) for name in RAM_SECTIONS)
 
 
 def build_firmware(
@@ -116,20 +107,34 @@ def build_firmware(
     sources = [Path(source) for source in sources]
     runtime = [*(schema.FOLDER / name for name in RUNTIME_SOURCES), schema.chip_source(board)]
     compiled = [*(source for source in sources if source.suffix == ".c"), *runtime]
-    build = _build_hash([*sources, *runtime], samples, board, compiler, flags)
+    templates = sorted([*schema.FOLDER.glob("*.j2"), *schema.FOLDER.glob("*.h")])
+    build = _build_hash([*sources, *runtime, *templates], samples, board, compiler, flags)
     _write_generated(folder, model, build, samples, board)
     include = sorted({folder, schema.FOLDER, *(source.parent for source in sources)})
     script, path = folder / "linker.ld", folder / f"{model}.elf"
     with atomic_path(path) as temporary:
         build_image(compiled, temporary, board.core_features, script, include, flags, compiler)
         elf = Elf.load(temporary)
+        image = elf.flash_image(board.image_origin)
         firmware = Firmware(
-            path, path.with_suffix(".bin"), model, build, board, compiler.version, samples,
-            elf.sections,
-        )  # fmt: skip
+            elf=path,
+            bin=path.with_suffix(".bin"),
+            model=model,
+            build=build,
+            board=board,
+            toolchain=compiler.version,
+            flash_bytes=len(image),
+            ram_bytes=_ram_bytes(elf, board),
+            samples=samples,
+        )
         _check_fits(firmware, sizes)
-    write_bytes(firmware.bin, elf.flash_image(board.image_origin))
+    write_bytes(firmware.bin, image)
     return firmware
+
+
+def _ram_bytes(elf: Elf, board: Board) -> int:
+    ends = [sum(elf.sections[name]) for name in RAM_SECTIONS if name in elf.sections]
+    return max(ends) - board.ram.origin
 
 
 def _check_samples(samples: Samples) -> None:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+
 from tflm_reds.codegen.passes.check_overflow import check_overflow
 from tflm_reds.codegen.passes.fuse_pad import fuse_pad
 from tflm_reds.codegen.passes.plan_arena import plan_arena
 from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
 from tflm_reds.codegen.passes.select_kernels import select_kernels
 from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
-
 from tflm_reds.errors import QuantizationError
 from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, active_weights, same_padding
 from tflm_reds.reference import leaky_relu_table, mean_multiplier, relu_table

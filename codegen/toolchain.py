@@ -18,16 +18,16 @@ from functools import cache
 from pathlib import Path
 
 from tflm_reds.codegen.cores import Core
-
 from tflm_reds.errors import ToolchainError
 from tflm_reds.files import atomic_path
 
-HOST_FLAGS = ("-O2", "-fPIC", "-fno-strict-aliasing")
-# -fno-schedule-insns: gcc's scheduler before register allocation spills in the kernels' inner
-# loops (2.0 instead of 1.5 cycles per MAC). zig: a freestanding target turns memcpy(&word, p, 4)
-# into a call; -fhosted makes it one load again.
-TARGET_FLAGS = ("-O2", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer")
-GCC_TARGET_FLAGS = ("-ffreestanding", "-fbuiltin", "-fno-schedule-insns")
+HOST_FLAGS = ("-O2", "-g0", "-fPIC", "-fno-strict-aliasing")
+# gcc: -fno-schedule-insns, because its scheduler before register allocation spills in the kernels'
+# inner loops (2.0 instead of 1.5 cycles per MAC); -fno-ipa-icf, so that two ops that do the same
+# stay two functions with a count each. zig: a freestanding target turns memcpy(&word, p, 4) into a
+# call; -fhosted makes it one load again.
+TARGET_FLAGS = ("-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer")
+GCC_TARGET_FLAGS = ("-ffreestanding", "-fbuiltin", "-fno-schedule-insns", "-fno-ipa-icf")
 ZIG_TARGET_FLAGS = ("-fhosted", "-fno-unwind-tables")
 ERROR_LINES = 8
 

@@ -66,18 +66,22 @@ def render(program: Program, template: str) -> str:
     op_ids = cformat.unique_identifiers(op.name for op in program.ops)
     edges = {name: _edge_view(edge, ids[name]) for name, edge in program.edges.items()}
     name = model_identifier(program)
-    return _environment().get_template(template).render(
-        program=program,
-        name=name,
-        macro=name.upper(),
-        input=program.edges[program.input],
-        output=program.edges[program.output],
-        subnets=[_subnet_row(program, k) for k in range(program.subnet_count)],
-        cut_edges=_cut_edges(program, edges),
-        op_list=[
-            _op_view(op, f"{name}_op_{i}_{op.kind.lower()}", op_ids[op.name], edges)
-            for i, op in enumerate(program.ops)
-        ],
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            program=program,
+            name=name,
+            macro=name.upper(),
+            input=program.edges[program.input],
+            output=program.edges[program.output],
+            subnets=[_subnet_row(program, k) for k in range(program.subnet_count)],
+            cut_edges=_cut_edges(program, edges),
+            op_list=[
+                _op_view(op, f"{name}_op_{i}_{op.kind.lower()}", op_ids[op.name], edges)
+                for i, op in enumerate(program.ops)
+            ],
+        )
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflm_reds.sim.counting import Counts
+from tflm_reds.sim.counts import Counts
 from tflm_reds.sim.thumb import Instruction, Kind, decode
 
 REFILL_RANGE, REFILL = (1, 3), 2

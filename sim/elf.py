@@ -29,13 +29,13 @@ class Elf:
 
     Attributes:
         segments: (load address, content) of what is written to flash.
-        sections: size in bytes of each allocated section.
+        sections: (address, size in bytes) of each allocated section.
         symbols: functions and objects, static ones too, by address.
     """
 
     path: Path
     segments: tuple[tuple[int, bytes], ...]
-    sections: Mapping[str, int]
+    sections: Mapping[str, tuple[int, int]]
     symbols: tuple[Symbol, ...]
 
     @classmethod
@@ -66,7 +66,7 @@ class Elf:
         ):
             raise ValueError("its segments are cut off")
         allocated = [section for section in file.iter_sections() if section["sh_flags"] & 2]
-        sections = {section.name: section["sh_size"] for section in allocated}
+        sections = {s.name: (s["sh_addr"], s["sh_size"]) for s in allocated}
         return cls(path, segments, sections, tuple(sorted(_symbols(file), key=_by_address)))
 
     @cached_property
@@ -95,6 +95,24 @@ class Elf:
             if address - symbol.address < max(symbol.size, 1):
                 return f"{symbol.name}+{address - symbol.address:#x}"
         return f"{address:#010x}"
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of the image as written to flash.
+
+        Raises:
+            SimulationError: if the image does not hold them.
+        """
+        for start, data in self.segments:
+            if start <= address and address + size <= start + len(data):
+                return data[address - start : address - start + size]
+        raise SimulationError(f"{self.path.name} has no {size} bytes at {address:#010x}.")
+
+    def read_string(self, address: int) -> str:
+        """The zero-terminated ASCII text at `address`."""
+        text = b""
+        while not text.endswith(b"\0"):
+            text += self.read(address + len(text), 1)
+        return text[:-1].decode("ascii")
 
     def flash_image(self, origin: int) -> bytes:
         """What a programmer writes to flash at `origin`; gaps are 0xFF."""

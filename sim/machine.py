@@ -52,7 +52,7 @@ class Machine:
     Args:
         semihosting: print by semihosting instead of the board's serial port.
         ops: address of each op function, for the counter.
-        counter: makes the counter; see `tflm_reds.sim.counting.make_counter`.
+        counter: `make_counter`, or the class of one of the counters.
     """
 
     def __init__(self, board: Board, elf: Elf, ops=(), semihosting=False, counter=make_counter):

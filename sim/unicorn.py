@@ -1,14 +1,15 @@
 """Runs an image in Unicorn: exact instruction counts by op and subnet, modelled cycles."""
 
 import importlib.util
-import re
+import struct
 from functools import cached_property
 
 import numpy as np
 
 from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.errors import DataError, SimulationError
-from tflm_reds.sim.counting import Counts, make_counter
+from tflm_reds.sim.counting import make_counter
+from tflm_reds.sim.counts import Counts
 from tflm_reds.sim.cycles import CycleModel
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
@@ -23,7 +24,7 @@ class UnicornSession:
         firmware: the image; it boots at once and must end with its final record.
         limits: of the boot, and of each later call.
         semihosting: print by semihosting instead of the board's serial port.
-        counter: `make_counter`, or one of the counters of `tflm_reds.sim.counting`.
+        counter: `make_counter`, or the class of one of the counters.
 
     Raises:
         SimulationError: if the image faults, passes a limit, or reports failures.
@@ -159,22 +160,21 @@ class UnicornSimulator:
 
 
 def find_ops(elf: Elf, model: str) -> list[tuple[str, int]]:
-    """(op name, address) of the functions `<model>_op_<index>_<name>`, in order of the index.
+    """(name, address) of each op in the image's `reds_model`, in order of execution.
 
     Raises:
-        SimulationError: if an index is missing: a compiler inlined or merged the function.
+        SimulationError: if two ops share one function, so that counts could not be told apart.
     """
-    pattern = re.compile(rf"{re.escape(model)}_op_(\d+)_(\w+)")
-    found = {}
-    for symbol in elf.symbols:
-        if symbol.is_function and (match := pattern.fullmatch(symbol.name)):
-            found[int(match[1])] = (match[2], symbol.address)
-    if sorted(found) != list(range(len(found))) or not found:
+    _, table, count = struct.unpack("<III", elf.read(elf.symbol(f"{model}_model").address, 12))
+    ops = []
+    for name, function in struct.iter_unpack("<II", elf.read(table, 8 * count)):
+        ops.append((elf.read_string(name), function & ~1))
+    if len({address for _, address in ops}) < len(ops) or len(dict(ops)) < len(ops):
         raise SimulationError(
-            f"{elf.path.name} holds the op functions {sorted(found)} of {model}, expected 0, 1, "
-            "2 ... without a gap: they must be static and not inlined."
+            f"Two ops of {model} in {elf.path.name} share a name or a function: {ops}. Compile "
+            "without merging of identical functions (-fno-ipa-icf)."
         )
-    return [found[index] for index in range(len(found))]
+    return ops
 
 
 def _used(session: UnicornSession, kind: str) -> int:

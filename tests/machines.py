@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
-from tflm_reds.codegen.cores import find_core
-from tflm_reds.codegen.toolchain import build_image, build_shared_library
 from unicorn import (
     UC_ARCH_ARM,
     UC_HOOK_BLOCK,
@@ -29,6 +27,9 @@ from unicorn.arm_const import (
     UC_CPU_ARM_CORTEX_M4,
 )
 
+from tflm_reds.codegen.cores import find_core
+from tflm_reds.codegen.toolchain import build_image, build_shared_library
+
 TESTS = Path(__file__).parent
 KERNELS = TESTS.parent / "codegen" / "kernels"
 PAGE = 4096
@@ -40,7 +41,9 @@ class Host:
     pointer = "Q"
 
     def __init__(self, sources: Iterable[Path], folder: Path, include: Path = KERNELS) -> None:
-        self._library = ctypes.CDLL(str(build_shared_library(sources, folder / "host.so", [include])))
+        self._library = ctypes.CDLL(
+            str(build_shared_library(sources, folder / "host.so", [include]))
+        )
         self._buffers: list[ctypes.Array] = []
 
     def place(self, data: bytes) -> int:
@@ -74,12 +77,18 @@ class CortexM4:
     _BUFFERS = 0x40000000
     _ARGUMENTS = (UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3)
 
-    def __init__(self, sources: Iterable[Path], folder: Path, include: Path = KERNELS,
-                 flags: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Path],
+        folder: Path,
+        include: Path = KERNELS,
+        flags: Iterable[str] = (),
+    ) -> None:
         script = TESTS / "cortex_m" / "kernels.ld"
         sources = [*sources, TESTS / "cortex_m" / "freestanding.c"]
-        image = build_image(sources, folder / "m4.elf", find_core("cortex-m4f"), script, [include],
-                            [*flags])
+        image = build_image(
+            sources, folder / "m4.elf", find_core("cortex-m4f"), script, [include], [*flags]
+        )
         self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
         self._load(image)

@@ -84,6 +84,8 @@ class NetBuilder:
         return self._rescaled("LEAKY_RELU", self.last.shape, self.last.scale * 0.8, alpha=alpha)
 
     def relu(self, kind="RELU"):
+        if kind == "RELU6":  # TFLM's stand-alone RELU6 keeps the scale
+            return self._same_scale(kind, self.last.shape)
         return self._rescaled(kind, self.last.shape, self.last.scale)
 
     def softmax(self):

@@ -49,7 +49,7 @@ KERNEL_CALLS = {
     "reds_average_pool_s8": POOL,
     "reds_mean_s8": {"params": (1, 2, 1 << 30, -3)} | COPY | {"output_dims": (1, 1, 3, 4)},
     "reds_lookup_s8": {"table": "*data"} | COPY,
-    "reds_softmax_s8": {"table": "*data"} | COPY,
+    "reds_softmax_s8": {"table": "*exponentials"} | COPY,
     "reds_pad_s8": {"params": (0, 0, 0)} | COPY,
     "reds_flatten_s8": COPY | {"output_dims": (1, 1, 48, 64)},
 }
@@ -70,6 +70,7 @@ def status_of(host: Host, kernel: str, **changes) -> int:
         "*multiplier": (1 << 30).to_bytes(4, "little") * 64,
         "*shift": bytes(64),
         "*data": bytes(4096),
+        "*exponentials": (2**31 - 1).to_bytes(4, "little") * 256,
         "*output": bytes([CANARY]) * 4096,
     }
     address = {name: host.place(data) for name, data in buffers.items()}
@@ -139,9 +140,7 @@ def test_bad_filter(host, kernel, dims):
 
 
 @pytest.mark.parametrize("kernel", SLIDING)
-@pytest.mark.parametrize(
-    ("index", "value"), [(0, 0), (1, -1), (0, 2**30), (2, -1), (3, -1)]
-)
+@pytest.mark.parametrize(("index", "value"), [(0, 0), (1, -1), (0, 2**30), (2, -1), (3, -1)])
 def test_bad_geometry(host, kernel, index, value):
     params = list(KERNEL_CALLS[kernel]["params"])
     params[index + (2 if len(params) == 10 else 0)] = value
@@ -161,16 +160,22 @@ def test_input_offset_of_no_zero_point(host, kernel, offset):
     assert status_of(host, kernel, params=params) == ERROR_ARGUMENT
 
 
-@pytest.mark.parametrize("kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"])
+@pytest.mark.parametrize(
+    "kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"]
+)
 def test_scratch(host, kernel):
-    needed = host.call(f"{kernel}_get_buffer_size", host.place(bytes.fromhex("01000000" * 2 + "03000000 04000000")))
+    needed = host.call(
+        f"{kernel}_get_buffer_size", host.place(bytes.fromhex("01000000" * 2 + "03000000 04000000"))
+    )
     assert needed > 0
     assert status_of(host, kernel, context=("*scratch", needed)) == OK
     assert status_of(host, kernel, context=("*scratch", needed - 1)) == ERROR_ARGUMENT
     assert status_of(host, kernel, context=(0, "*scratch")) == ERROR_ARGUMENT
 
 
-@pytest.mark.parametrize("kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"])
+@pytest.mark.parametrize(
+    "kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"]
+)
 def test_misaligned_scratch(host, kernel):
     start = host.place(bytes(4096)) + 1
     context = host.place(start.to_bytes(8, "little") + (4000).to_bytes(8, "little"))
@@ -192,6 +197,10 @@ def test_pad_needs_room(host):
 def test_softmax_of_too_many_classes(host):
     dims = (1, 1, 4096, 4096)
     assert status_of(host, "reds_softmax_s8", input_dims=dims, output_dims=dims) == ERROR_ARGUMENT
+
+
+def test_softmax_table_must_start_with_one(host):
+    assert status_of(host, "reds_softmax_s8", table="*data") == ERROR_ARGUMENT
 
 
 def test_fill_tail_arguments(host):

@@ -5,6 +5,10 @@
 
 #include "reds_tflm.h"
 
+/* Virtual destructors refer to it; nothing here is ever deleted, and libstdc++ is not linked. */
+void operator delete(void*) noexcept {}
+void operator delete(void*, size_t) noexcept {}
+
 namespace {
 
 constexpr int kFeatures = 4;

@@ -1,11 +1,17 @@
 """A three-op model written by hand: what the simulator and firmware tests run and break."""
 
+import importlib.util
+import os
 import shutil
+import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
-from tflm_reds.codegen.firmware import Samples
-from tflm_reds.sim.elf import Elf  # noqa: F401
+
+from tflm_reds.boards.schema import load_board
+from tflm_reds.codegen.firmware import Firmware, Samples, build_firmware
+from tflm_reds.codegen.toolchain import Compiler, target_compiler
 
 KERNELS = Path(__file__).resolve().parent.parent / "codegen" / "kernels"
 INPUT_BYTES, OUTPUT_BYTES, SUBNETS, ARENA_BYTES = 12, 5, 3, 32
@@ -85,3 +91,22 @@ def write_sources(folder: Path, extra: str = "") -> list[Path]:
     (folder / "tiny_model.c").write_text(SOURCE % values)
     runtime = [Path(shutil.copy(KERNELS / name, folder)) for name in ("reds.h", "reds.c")]
     return [folder / "tiny_model.h", folder / "tiny_model.c", *runtime]
+
+
+def target_compilers() -> list[Compiler]:
+    """Every Cortex-M compiler of this machine: arm-none-eabi-gcc and ziglang."""
+    commands = [shutil.which("arm-none-eabi-gcc")]
+    if importlib.util.find_spec("ziglang"):
+        commands.append(f"{sys.executable} -m ziglang cc")
+    found = []
+    for command in filter(None, commands):
+        with mock.patch.dict(os.environ, TFLM_REDS_TARGET_CC=command):
+            found.append(target_compiler())
+    return found
+
+
+def build(folder: Path, extra: str = "", compiler: Compiler | None = None) -> Firmware:
+    """The image of the model for the Nano 33 BLE."""
+    sources = write_sources(folder / "sources", extra)
+    board = load_board("nano33ble")
+    return build_firmware(sources, "tiny", samples(), board, folder / "image", compiler=compiler)

@@ -26,9 +26,8 @@ results, in --out:
   nested.keras, plan.json     the nested Keras model (keras.models.load_model) and its widths
   quantized.npz               the int8 network (tflm_reds.QuantizedNet.load)
   src/                        the C sources: copy them into your firmware; start at reds.h
-  firmware/                   the bare-metal image for the board
+  firmware/                   the bare-metal image for the board, and a Renode suite that runs it
   tflm/                       a .tflite with custom ops for TensorFlow Lite Micro
-  renode/                     platform, script and Robot Framework suite for Renode
 """
 
 

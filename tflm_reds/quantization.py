@@ -32,7 +32,8 @@ _KINDS = {
     "reshape": "RESHAPE",
     "softmax": "SOFTMAX",
 }
-_KEEPS_SCALE = ("max_pool", "average_pool", "pad", "flatten", "reshape")
+# TFLM's stand-alone RELU6 clamps without rescaling; the others move values unchanged.
+_KEEPS_SCALE = ("max_pool", "average_pool", "pad", "flatten", "reshape", "relu6")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
 from tflm_reds.codegen.writer import write_sources
 from tflm_reds.datasets import Dataset
-from tflm_reds.errors import ToolchainError
+from tflm_reds.errors import SimulationError, ToolchainError
 from tflm_reds.files import staged_folder, write_text
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
@@ -129,9 +129,11 @@ def measure(
         differences = verify(net, x, implementations)
         progress.say(f"zero differing bytes: {', '.join(['numpy', *differences])}")
     with progress.stage("Renode suite"):
-        instructions = [subnet.instructions for subnet in run.subnets]
-        write_renode_files(firmware, instructions, folder / "renode")
-        notes += run_renode(folder / "renode", firmware).notes
+        write_renode_files(firmware, run.instructions, folder / "firmware")
+        verdict = run_renode(folder / "firmware", firmware.elf)
+        if verdict.passed is False:
+            raise SimulationError(verdict.message)
+        notes.append(verdict.message)
     return BuildFacts(
         program=program,
         firmware=firmware,

@@ -46,7 +46,7 @@ _OP_VERSIONS = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 4,
-    "LEAKY_RELU": 2,
+    "LEAKY_RELU": 1,
     "RESHAPE": 1,
 }
 

@@ -2,13 +2,12 @@
 
 import keras
 import numpy as np
+import scipy.special
 
 from tflm_reds.callbacks import BestSubnets, Distillation, RecalibrateBatchNorm, StopOnNaN
 from tflm_reds.datasets import Dataset
+from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
-
-LOSS = "sparse_categorical_crossentropy"
-
 
 def train_float(
     model: keras.Model, dataset: Dataset, epochs: int, batch_size: int = 32, rate: float = 5e-3
@@ -44,26 +43,57 @@ def fine_tune(
     batch_size: int = 64,
     rate: float = 1e-3,
     alpha: float = 0.5,
+    teacher: keras.Model | None = None,
+    trust: float = 0.7,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> keras.callbacks.History:
     """Train all subnets jointly, with distillation, and keep the best epoch on validation data.
 
     Without a validation part the last epoch's weights are kept.
+
+    Args:
+        alpha: weight of the distillation from the full subnet to the smaller ones.
+        teacher: the trained network before nesting. Its outputs make `trust` of every training
+            label, so that fine-tuning on little data does not spoil what the weights know.
     """
-    nested.compile(_adam(rate, len(dataset.x_train), batch_size, epochs), LOSS, ["accuracy"])
+    classes = nested.graph.nodes[-1].shape[-1]
+    y_train = soft_labels(dataset.x_train, dataset.y_train, classes, teacher, trust)
+    y_validation = soft_labels(dataset.x_validation, dataset.y_validation, classes)
+    nested.compile(
+        _adam(rate, len(dataset.x_train), batch_size, epochs),
+        "categorical_crossentropy",
+        ["accuracy"],
+    )
     validated = len(dataset.x_validation) > 0
     chosen = [Distillation(alpha), StopOnNaN(), *callbacks]
     if validated:
         chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), BestSubnets()]
     return nested.fit(
         dataset.x_train,
-        dataset.y_train,
+        y_train,
         batch_size,
         epochs,
-        validation_data=(dataset.x_validation, dataset.y_validation) if validated else None,
+        validation_data=(dataset.x_validation, y_validation) if validated else None,
         callbacks=chosen,
         verbose=0,
     )
+
+
+def soft_labels(
+    x: np.ndarray,
+    y: np.ndarray,
+    classes: int,
+    teacher: keras.Model | None = None,
+    trust: float = 0.0,
+) -> np.ndarray:
+    """float32 [n, classes]: one-hot `y`, mixed with `trust` of the teacher's probabilities."""
+    labels = np.eye(classes, dtype=np.float32)[y]
+    if teacher is None or not len(x):
+        return labels
+    outputs = teacher.predict(x, verbose=0)
+    if read_model(teacher)[0].nodes[-1].op != "softmax":
+        outputs = scipy.special.softmax(outputs, axis=-1)
+    return ((1 - trust) * labels + trust * outputs).astype(np.float32)
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float | None:

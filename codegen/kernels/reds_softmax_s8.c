@@ -48,7 +48,7 @@ reds_status reds_softmax_s8(const int32_t *exponentials, const reds_dims *input_
                             const int8_t *input, const reds_dims *output_dims, int8_t *output) {
   if (exponentials == NULL || input == NULL || output == NULL || !reds_dims_valid(input_dims) ||
       !reds_dims_valid(output_dims) || !reds_same_dims(input_dims, output_dims) ||
-      input_dims->channels > MAX_CHANNELS) {
+      input_dims->channels > MAX_CHANNELS || exponentials[0] != INT32_MAX) { /* exp(0) = 1 */
     return REDS_ERROR_ARGUMENT;
   }
   const int32_t positions = input_dims->height * input_dims->width;

@@ -38,21 +38,33 @@ def plan_arena(program: Program) -> Program:
         )
     blocks = _tensor_blocks(program, owners) + _scratch_blocks(program)
     offsets = place(blocks)
-    used = [offsets[block.name] + align(block.size) for block in blocks]
     edges = {
         name: _locate(edge, owners[name], owners, program, offsets)
         for name, edge in program.edges.items()
     }
     ops = tuple(replace(op, scratch_offset=offsets.get(_scratch(op), 0)) for op in program.ops)
-    size = max([ALIGNMENT, *used])
-    return replace(program, edges=edges, ops=ops, arena_sizes=(size,))
+    return replace(program, edges=edges, ops=ops, arena_sizes=(arena_size(blocks, offsets),))
 
 
 def place(blocks: Sequence[Block]) -> dict[str, int]:
-    """Offset of each block: largest first, each at the lowest free offset."""
+    """Offset of each block: the better of largest first and earliest first."""
+    orders = [
+        sorted(blocks, key=lambda block: (-block.size, block.first, block.name)),
+        sorted(blocks, key=lambda block: (block.first, -block.size, block.name)),
+    ]
+    return min(map(_place_in_order, orders), key=lambda offsets: arena_size(blocks, offsets))
+
+
+def arena_size(blocks: Sequence[Block], offsets: dict[str, int]) -> int:
+    """Bytes from the start to the end of the highest block; never 0, which C has no array for."""
+    return max([ALIGNMENT, *(offsets[block.name] + align(block.size) for block in blocks)])
+
+
+def _place_in_order(blocks: Sequence[Block]) -> dict[str, int]:
+    """Each block at the lowest offset that is free while it lives."""
     offsets: dict[str, int] = {}
     placed: list[Block] = []
-    for block in sorted(blocks, key=lambda block: (-block.size, block.first, block.name)):
+    for block in blocks:
         offset = 0
         for other in sorted(placed, key=lambda other: offsets[other.name]):
             start = offsets[other.name]

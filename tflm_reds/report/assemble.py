@@ -75,7 +75,7 @@ def _row(plan: Plan, facts: BuildFacts, k: int) -> SubnetRow:
         accuracy_int8=facts.accuracy_int8[k],
         samples=facts.samples or None,
         instructions={"unicorn": run.instructions, "qemu": None, "renode": None},
-        instructions_per_op=dict(zip(names, run.per_op, strict=True)),
+        instructions_per_op=dict(zip(names, run.per_op.values(), strict=True)),
         cycles_modelled=(run.cycles.low, run.cycles.high),
         cycles_modelled_ws0=run.cycles.ws0,
         cycles_modelled_ws2=run.cycles.ws2,

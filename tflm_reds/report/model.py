@@ -112,13 +112,17 @@ class Report:
             ModelError: if the file is missing or corrupt.
         """
         try:
-            values = json.loads(Path(path).read_text())
-            values.pop("fields")
-            rows = tuple(SubnetRow(**_tuples(row)) for row in values.pop("subnets"))
-            plan = PlanFacts(**values.pop("plan"))
-            return cls(plan=plan, subnets=rows, **_tuples(values))
+            return report_from_dict(json.loads(Path(path).read_text()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path} is not a report ({error}). Run the build again.") from error
+
+
+def report_from_dict(values: Mapping[str, Any]) -> Report:
+    """The report in what `to_dict` gave; further keys are ignored."""
+    known = {f.name for f in dataclasses.fields(Report)}
+    rows = tuple(SubnetRow(**_tuples(row)) for row in values["subnets"])
+    rest = _tuples({k: v for k, v in values.items() if k in known})
+    return Report(**rest | {"plan": PlanFacts(**values["plan"]), "subnets": rows})
 
 
 def _tuples(values: dict) -> dict:

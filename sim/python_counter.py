@@ -1,0 +1,90 @@
+"""Exact counts of executed blocks in Unicorn by Python hooks.
+
+UC_HOOK_CODE would be simpler but does not fire for instructions that an IT block skips; blocks
+times their length is what an independent QEMU plug-in counts, too.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import unicorn
+from unicorn.arm_const import UC_ARM_REG_CPSR, UC_ARM_REG_LR
+
+from tflm_reds.boards.schema import Memory
+from tflm_reds.sim.counts import EDGE, Counts
+
+NO_LIMIT = (1 << 64) - 1
+IT_BITS = 0x0600FC00
+
+
+class PythonCounter:
+    """Counts by Python hooks: the fallback when no host compiler is there. 20 times slower."""
+
+    def __init__(self, engine: unicorn.Uc, code: Memory, flash: Memory, ops: Sequence[int]):
+        self.engine, self.flash = engine, flash
+        self.op_at = {address: op for op, address in enumerate(ops)}
+        self.op_count = len(ops)
+        self.limit = NO_LIMIT
+        self.instructions = 0
+        self._hooks: list[int] = []
+        self._length: dict[tuple[int, int], int] = {}
+        self.reset()
+        engine.hook_add(unicorn.UC_HOOK_BLOCK, self._count_block)
+
+    def reset(self) -> None:
+        """Start counting anew; `instructions` runs on."""
+        self._edges: dict[tuple, int] = {}
+        self.flash_reads = [0] * (self.op_count + 1)
+        self.unaligned_cycles = [0] * (self.op_count + 1)
+        self._slot, self._return_address, self._source = self.op_count, 0, (0, 0)
+
+    def count_accesses(self, enabled: bool) -> None:
+        """Count memory accesses, too; slows the run down."""
+        if enabled:
+            kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+            self._hooks.append(self.engine.hook_add(kinds, self._count_access))
+        while self._hooks and not enabled:
+            self.engine.hook_del(self._hooks.pop())
+        self.engine.ctl_flush_tb()  # code translated without the hooks does not call them
+
+    def counts(self) -> Counts:
+        """Everything since the last `reset`."""
+        rows = [
+            (*source, *target, slot, self._instructions(target), count)
+            for (source, target, slot), count in self._edges.items()
+        ]
+        edges = np.sort(np.array(rows, EDGE))
+        return Counts(edges, tuple(self.flash_reads), tuple(self.unaligned_cycles))
+
+    def _count_block(self, engine, address, size, _) -> None:
+        if address in self.op_at:
+            self._return_address = engine.reg_read(UC_ARM_REG_LR) & ~1
+            self._slot = self.op_at[address]
+        elif address == self._return_address:
+            self._return_address, self._slot = 0, self.op_count
+        block = (address, size)
+        key = (self._source, block, self._slot)
+        self._edges[key] = self._edges.get(key, 0) + 1
+        self.instructions += self._instructions(block)
+        self._source = block
+        if self.instructions > self.limit:
+            engine.emu_stop()
+
+    def _count_access(self, engine, access, address, size, _value, _) -> None:
+        status = engine.reg_read(UC_ARM_REG_CPSR)
+        if status & IT_BITS:  # Unicorn issue 2309: see block_counter.c
+            engine.reg_write(UC_ARM_REG_CPSR, status & ~IT_BITS)
+        if access == unicorn.UC_MEM_READ and self.flash.origin <= address < self.flash.end:
+            self.flash_reads[self._slot] += 1
+        if address & (size - 1):
+            self.unaligned_cycles[self._slot] += 2 if address & 1 else 1
+
+    def _instructions(self, block: tuple[int, int]) -> int:
+        if block not in self._length:
+            halfwords = np.frombuffer(self.engine.mem_read(*block), "<u2")
+            index = count = 0
+            while index < len(halfwords):
+                index += 2 if halfwords[index] >> 11 >= 0x1D else 1
+                count += 1
+            self._length[block] = count
+        return self._length[block]

@@ -1,0 +1,202 @@
+"""`python -m tflm_reds.build` as a user runs it: the whole story, and every kind of bad input."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras_models import data, make
+
+from tflm_reds import build, stages
+from tflm_reds.codegen import toolchain
+from tflm_reds.report import Report
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A trained model file and its data file."""
+    folder = tmp_path_factory.mktemp("user")
+    model = make("ds_cnn", seed=1)
+    x, y = data(model, 240)
+    model.save(folder / "net.keras")
+    np.savez(folder / "net.npz", x=x[:160], y=y[:160], x_validation=x[160:200],
+             y_validation=y[160:200], x_test=x[200:], y_test=y[200:])  # fmt: skip
+    return folder
+
+
+def run(workspace, *flags, model="net.keras", calibration="net.npz", out="out"):
+    """Exit status of one small build."""
+    arguments = [str(workspace / model), "--calibration", str(workspace / calibration),
+                 "--out", str(workspace / out), "--epochs", "1", "--compare", "12",
+                 "--no-tflm", *map(str, flags)]  # fmt: skip
+    return build.main(arguments)
+
+
+@pytest.fixture(scope="module")
+def built(workspace):
+    """The folder of a build that succeeded."""
+    assert run(workspace, "--quiet", out="built") == 0
+    return workspace / "built"
+
+
+def test_report_has_the_agreed_names_and_consistent_numbers(built):
+    report = json.loads((built / "report.json").read_text())
+    assert report["schema"] == 1 and report["board"] == "nano33ble"
+    assert {"status", "gap", "seconds", "direction"} <= set(report["plan"])
+    assert report["switch_instructions"] < 16
+    macs = [subnet["macs"] for subnet in report["subnets"]]
+    assert macs == sorted(macs) and len(macs) == 4
+    for k, subnet in enumerate(report["subnets"]):
+        assert subnet["index"] == k and subnet["mac_fraction"] <= subnet["budget"]
+        assert subnet["first_after_switch_instructions"] <= 64
+        assert subnet["differing_bytes"]["host"] == subnet["differing_bytes"]["unicorn"] == 0
+        assert subnet["differing_bytes"]["qemu"] is None
+        assert subnet["instructions"]["unicorn"] > sum(subnet["instructions_per_op"].values()) > 0
+        low, high = subnet["cycles_modelled"]
+        assert low <= subnet["cycles_modelled_ws0"] <= subnet["cycles_modelled_ws2"] <= high
+        assert subnet["samples"] == 40 and subnet["compared_inputs"] == 12
+        assert list(subnet["instructions_per_op"]) == ["conv1", "dw1", "pw1", "pool", "fc"]
+    parts = report["flash_bytes"]
+    assert parts["total"] == sum(size for part, size in parts.items() if part != "total")
+    flash = [subnet["flash_bytes"] for subnet in report["subnets"]]
+    arena = [subnet["arena_bytes"] for subnet in report["subnets"]]
+    assert flash == sorted(flash) and flash[-1] == parts["total"] and arena == sorted(arena)
+
+
+def test_report_loads_and_renders(built):
+    report = Report.load(built / "report.json")
+    assert report.to_dict() == json.loads((built / "report.json").read_text()) | {
+        "subnets": report.to_dict()["subnets"], "notes": report.notes
+    }  # fmt: skip
+    page = (built / "report.md").read_text()
+    assert " 0 (25 %) |" in page and "modelled" in page and "simulated" in page
+
+
+def test_nested_model_builds_again_to_the_same_bytes(workspace, built):
+    """Contract 8: same .keras, calibration and toolchain give the same generated files."""
+    model = str(built / "nested.keras")
+    flags = ["--epochs", "0", "--quiet", "--name", "net"]
+    for out in ("again_1", "again_2"):
+        assert run(workspace, *flags, model=model, out=out) == 0
+    for path in sorted((workspace / "again_1" / "src").iterdir()):
+        assert path.read_bytes() == (workspace / "again_2" / "src" / path.name).read_bytes()
+    first, second = (workspace / f"again_{i}" / "firmware" / "net.elf" for i in (1, 2))
+    assert first.read_bytes() == second.read_bytes()
+    text = "".join(path.read_text() for path in (workspace / "again_1" / "src").iterdir())
+    assert str(workspace) not in text and str(ROOT) not in text
+
+
+def test_prints_the_table(workspace, capsys):
+    assert run(workspace, "--budgets", "0.5") == 0
+    captured = capsys.readouterr()
+    assert " 0 (50 %) |" in captured.out and "[ 8/8]" in captured.err
+
+
+def fail(workspace, capsys, code, message, *flags, **names):
+    """The build ends with `code` and one paragraph that matches `message`; no result appears."""
+    assert run(workspace, *flags, out="failed", **names) == code
+    error = capsys.readouterr().err
+    paragraph = error.strip().splitlines()[-1]
+    assert re.search(message, paragraph), error
+    assert "Traceback" not in error
+    assert not (workspace / "failed").exists()
+
+
+def test_missing_and_corrupt_models(workspace, capsys):
+    fail(workspace, capsys, 2, "There is no model file", model="missing.keras")
+    (workspace / "corrupt.keras").write_bytes(b"not a zip")
+    fail(workspace, capsys, 2, "cannot read .*corrupt.keras", model="corrupt.keras")
+
+
+def test_unsupported_layer(workspace, capsys):
+    layer = keras.layers.Conv2DTranspose(2, 3, name="u")
+    model = keras.Sequential([keras.Input((12, 8, 1)), layer])
+    model.save(workspace / "unsupported.keras")
+    fail(workspace, capsys, 2, "Layer 'u' .Conv2DTranspose.", model="unsupported.keras")
+
+
+def test_budget_too_small(workspace, capsys):
+    fail(workspace, capsys, 4, "smallest feasible budget", "--budgets", "0.0001")
+
+
+def test_bad_calibration(workspace, capsys):
+    with np.load(workspace / "net.npz") as file:
+        arrays = dict(file)
+    np.savez(workspace / "shape.npz", x=arrays["x"][:, :6], y=arrays["y"])
+    fail(workspace, capsys, 3, r"\(n, 12, 8, 1\)", calibration="shape.npz")
+    arrays["x"][5, 0, 0, 0] = np.nan
+    np.savez(workspace / "nan.npz", x=arrays["x"], y=arrays["y"])
+    fail(workspace, capsys, 3, "NaN", calibration="nan.npz")
+    (workspace / "broken.npz").write_bytes(b"PK")
+    fail(workspace, capsys, 3, "broken.npz", calibration="broken.npz")
+    assert build.main([str(workspace / "net.keras"), "--out", str(workspace / "failed")]) == 3
+    assert "--calibration" in capsys.readouterr().err
+
+
+def test_board_too_small_names_the_subnet_that_fits(workspace, capsys):
+    text = (ROOT / "boards" / "nano33ble.toml").read_text()
+    full = Report.load(workspace / "built" / "report.json")
+    # Flash one byte short of the full image: all subnets but the last still fit.
+    size = 0x10000 + full.flash_bytes["total"] - 64
+    assert "size = 0x100000" in text
+    (workspace / "tiny.toml").write_text(text.replace("size = 0x100000", f"size = {size}"))
+    fail(workspace, capsys, 7, r"more than the \d+ there are.*subnets 0\.\.2 it would fit",
+         "--board", workspace / "tiny.toml")  # fmt: skip
+    fail(workspace, capsys, 7, "nano33ble", "--board", "nosuchboard")
+
+
+def test_missing_toolchain(workspace, capsys, monkeypatch):
+    monkeypatch.setattr(toolchain, "_on_path", lambda *names: ())
+    monkeypatch.setattr(toolchain, "_ziglang", lambda tool: ())
+    monkeypatch.delenv("TFLM_REDS_CC", raising=False)
+    monkeypatch.delenv("TFLM_REDS_TARGET_CC", raising=False)
+    fail(workspace, capsys, 6, "pip install ziglang")
+
+
+def test_unwritable_output(workspace, capsys):
+    (workspace / "a_file").write_text("")
+    arguments = [str(workspace / "net.keras"), "--calibration", str(workspace / "net.npz")]
+    assert build.main([*arguments, "--out", str(workspace / "a_file" / "out")]) == 9
+    assert "writable folder" in capsys.readouterr().err
+
+
+def test_interrupted_build_keeps_earlier_results(workspace, built, capsys, monkeypatch):
+    before = (built / "report.json").read_bytes()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "lower", interrupt)
+    assert run(workspace, out="built") == 130
+    assert (built / "report.json").read_bytes() == before
+    assert "as it was before" in capsys.readouterr().err
+
+
+def test_help_is_quick_and_teaches():
+    """Without TensorFlow: --help must answer at once."""
+    code = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from tflm_reds.build import main; main(['--help'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0 and "examples:" in result.stdout
+
+
+def test_default_story_end_to_end(tmp_path):
+    """No argument, fewer epochs: digits from scikit-learn to the simulated board."""
+    command = [sys.executable, "-m", "tflm_reds.build", "--out", str(tmp_path / "digits"),
+               "--epochs", "2", "--float-epochs", "3", "--compare", "20", "--no-tflm"]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert " 3 (100 %) |" in result.stdout
+    report = Report.load(tmp_path / "digits" / "report.json")
+    for subnet in report.subnets:
+        assert abs(subnet.accuracy_int8 - subnet.accuracy_float) < 0.02

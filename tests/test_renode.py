@@ -1,0 +1,160 @@
+"""The generated Renode files keep to the rules that were seen to work in Renode 1.16.1."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+import tiny_model
+from tiny_model import build
+
+from tflm_reds.errors import SimulationError
+from tflm_reds.sim.records import parse_records
+from tflm_reds.sim.renode import run_renode, write_renode_files
+from tflm_reds.sim.unicorn import UnicornSession
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    return UnicornSession(build(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def files(session, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("renode")
+    paths = write_renode_files(session.firmware, session.boot_instructions, folder)
+    assert [path.name for path in paths] == ["nano33ble.repl", "tiny.resc", "tiny.robot"]
+    return {path.suffix: path for path in paths}
+
+
+def test_platform_indents_by_four_spaces_and_has_no_hash_comments(files):
+    text = files[".repl"].read_text()
+    assert "\t" not in text and "#" not in text
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip(" "))
+        assert indent % 4 == 0, line
+
+
+def test_platform_needs_no_network(files):
+    text = files[".repl"].read_text()
+    assert "http" not in text and "ApplySVD" not in text
+    # A later init replaces the platform's own, which downloads.
+    assert re.search(r"^sysbus:\n    init:\n        Tag <", text, re.MULTILINE)
+    assert "init add" not in text
+    assert "http" not in files[".resc"].read_text()
+
+
+def test_platform_sets_clock_and_cycle_counter(files):
+    text = files[".repl"].read_text()
+    assert text.splitlines()[1] == 'using "platforms/cpus/nrf52840.repl"'
+    assert "cpu:\n    PerformanceInMips: 64\n" in text  # an unsigned integer
+    assert "nvic:\n    systickFrequency: 64000000\n" in text
+    assert "dwt: Miscellaneous.DWT @ sysbus 0xE0001000\n    frequency: 64000000\n" in text
+
+
+def test_no_object_is_created_twice(files):
+    names = re.findall(r"^(\w+):", files[".repl"].read_text(), re.MULTILINE)
+    assert len(names) == len(set(names))
+
+
+def test_script_lets_the_caller_choose_the_image(files):
+    lines = files[".resc"].read_text().splitlines()
+    assert "$bin?=@tiny.elf" in lines
+    assert "machine LoadPlatformDescription $ORIGIN/nano33ble.repl" in lines
+    start = lines.index("macro reset")
+    assert lines[start + 1 : start + 4] == ['"""', "    sysbus LoadELF $bin", '"""']
+    assert lines[start + 4] == "runMacro $reset"
+    assert not any(line.startswith("start") for line in lines)  # the suite starts it
+
+
+def test_suite_sets_the_image_before_the_script(files):
+    text = files[".robot"].read_text()
+    assert "\t" not in text
+    assert text.index("$bin=@${ELF}") < text.index("include @${SCRIPT}")
+    assert "defaultPauseEmulation=True" in text
+    assert text.index("Create Log Tester") < text.index("Register Failing Log String")
+    assert text.index("Create Terminal Tester") < text.index("Register Failing Uart String")
+    assert "Register Failing Uart String    REDS FAULT" in text
+
+
+def test_suite_waits_for_lines_that_the_firmware_prints(session, files):
+    waits = re.findall(r"Wait For Line On Uart    (.*)", files[".robot"].read_text())
+    printed = session.console.splitlines()
+    assert all(any(wait in line for line in printed) for wait in waits)
+    results = [record for record in parse_records(session.console) if record.kind == "RESULT"]
+    assert len([wait for wait in waits if "RESULT" in wait]) == len(results)
+    assert "REDS DONE failures=0" in waits
+
+
+def test_suite_has_a_test_for_each_subnet(files):
+    cases = re.findall(r"^(Subnet \d+) ", files[".robot"].read_text(), re.MULTILINE)
+    assert cases == [f"Subnet {k}" for k in range(tiny_model.SUBNETS)]
+
+
+def test_time_limit_is_virtual_and_grows_with_the_instructions(session, tmp_path):
+    def timeout(instructions):
+        robot = write_renode_files(session.firmware, instructions, tmp_path)[2].read_text()
+        return float(re.search(r"\$\{TIMEOUT\} +([\d.]+)", robot)[1])
+
+    assert timeout(64_000_000) - timeout(0) == pytest.approx(2.0, abs=0.11)
+    assert timeout(0) > 1
+
+
+def test_files_are_deterministic_and_hold_no_path(session, files, tmp_path):
+    again = write_renode_files(session.firmware, session.boot_instructions, tmp_path)
+    for path in again:
+        content = path.read_text()
+        assert content == files[path.suffix].read_text()
+        assert str(Path.home()) not in content and str(tmp_path) not in content
+
+
+def fake_renode_test(folder: Path, script: str, monkeypatch) -> None:
+    """Puts a program called renode-test on PATH: Renode itself cannot be installed here."""
+    program = folder / "bin" / "renode-test"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_passing_suite(session, files, tmp_path, monkeypatch):
+    fake_renode_test(tmp_path, f'echo "$@" > {tmp_path}/arguments', monkeypatch)
+    verdict = run_renode(files[".robot"].parent, session.firmware.elf)
+    assert verdict.passed is True
+    arguments = (tmp_path / "arguments").read_text()
+    assert arguments.startswith(f"--variable ELF:{session.firmware.elf.resolve()} -r ")
+    assert arguments.endswith("tiny.robot\n")
+
+
+def test_failing_suite_shows_the_output(session, files, tmp_path, monkeypatch):
+    fake_renode_test(tmp_path, "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
+    verdict = run_renode(files[".robot"].parent, session.firmware.elf)
+    assert verdict.passed is False
+    assert "exit code 1" in verdict.message and "Subnet 1 FAILED" in verdict.message
+
+
+def test_hanging_renode_is_killed_with_its_children(session, files, tmp_path, monkeypatch):
+    fake_renode_test(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; wait", monkeypatch)
+    with pytest.raises(SimulationError, match="did not end within 1 seconds"):
+        run_renode(files[".robot"].parent, session.firmware.elf, seconds=1)
+    child = Path("/proc") / (tmp_path / "child").read_text().strip()
+    for _ in range(100):
+        # A killed child stays a zombie until the machine's init collects it.
+        if not child.exists() or "Z" in (child / "stat").read_text().split()[2]:
+            return
+        time.sleep(0.05)
+    pytest.fail("the child of renode-test is still running")
+
+
+def test_without_renode_it_says_how_to_get_it(session, files, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    verdict = run_renode(files[".robot"].parent, session.firmware.elf)
+    assert verdict.passed is None
+    for word in ("1.16.1", "linux-portable", "PATH", "tests/requirements.txt"):
+        assert word in verdict.message
+
+
+def test_folder_without_a_suite(session, tmp_path):
+    with pytest.raises(SimulationError, match=r"holds no \.robot suite"):
+        run_renode(tmp_path, session.firmware.elf)

@@ -1,0 +1,271 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import random_nets
+import tiny_model
+from tiny_model import build, target_compilers
+
+from tflm_reds.boards.schema import load_board
+from tflm_reds.codegen.firmware import Samples, build_firmware
+from tflm_reds.codegen.lower import lower
+from tflm_reds.codegen.writer import write_sources
+from tflm_reds.errors import DataError, SimulationError
+from tflm_reds.sim import compiled_counter
+from tflm_reds.sim.compiled_counter import CompiledCounter
+from tflm_reds.sim.protocol import Limits
+from tflm_reds.sim.python_counter import PythonCounter
+from tflm_reds.sim.unicorn import UnicornSession, UnicornSimulator
+
+NETS = {"ds_cnn": random_nets.ds_cnn, "every_op": random_nets.every_op}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module", params=target_compilers(), ids=lambda c: c.version[:12])
+def tiny_session(request, tmp_path_factory):
+    return UnicornSession(build(tmp_path_factory.mktemp("tiny"), compiler=request.param))
+
+
+@pytest.fixture(scope="module", params=NETS)
+def net_session(request, tmp_path_factory):
+    net, folder = NETS[request.param](), tmp_path_factory.mktemp(request.param)
+    samples = Samples.from_net(net, random_nets.random_inputs(net, 2))
+    sources = write_sources(lower(net), folder / "sources")
+    firmware = build_firmware(sources, net.name, samples, load_board("nano33ble"), folder)
+    return net, UnicornSession(firmware)
+
+
+def test_image_equals_the_reference(net_session):
+    net, session = net_session
+    x = random_nets.random_inputs(net, 20, seed=5)
+    for subnet in np.random.default_rng(0).permutation(net.subnet_count):
+        np.testing.assert_array_equal(session.run(subnet, x), net.run(x, subnet).reshape(20, -1))
+
+
+def test_random_switch_before_each_input(tiny_session):
+    random = np.random.default_rng(1)
+    for x in random.integers(-128, 128, (50, tiny_model.INPUT_BYTES)).astype(np.int8):
+        subnet = int(random.integers(tiny_model.SUBNETS))
+        expected = tiny_model.reference(x[None], subnet)[0]
+        np.testing.assert_array_equal(tiny_session.invoke(subnet, x), expected)
+
+
+def test_counts_of_every_subnet(net_session):
+    net, session = net_session
+    x = session.firmware.samples.inputs[0]
+    runs = [session.measure(subnet, x) for subnet in range(net.subnet_count)]
+    names = [op.name for op in lower(net).ops]
+    assert [run.instructions for run in runs] == sorted(run.instructions for run in runs)
+    for run in runs:
+        assert list(run.per_op) == names
+        executor = run.instructions - sum(run.per_op.values())
+        assert 5 * len(names) < executor < 30 * len(names) + 50
+        assert run.switch_instructions < 16
+        assert run.first_instructions - run.instructions <= 64
+        assert run.flash_reads > 0
+        cycles = run.cycles
+        assert run.instructions < cycles.low < cycles.ws0 < cycles.ws2 < cycles.high
+        assert cycles.ws2 - cycles.ws0 == 2 * run.flash_reads
+
+
+def test_counts_repeat(tiny_session):
+    x = tiny_session.firmware.samples.inputs[0]
+    assert tiny_session.measure(1, x) == tiny_session.measure(1, x)
+
+
+def test_a_loop_of_known_length(tmp_path):
+    def count(iterations):
+        loop = f'__asm volatile("movs r3, #{iterations}\\n1: subs r3, #1\\nbne 1b" ::: "r3", "cc");'
+        session = UnicornSession(build(tmp_path, loop))
+        return session.measure(0, session.firmware.samples.inputs[0])
+
+    short, long = count(10), count(110)
+    assert long.per_op["sum"] - short.per_op["sum"] == 200
+    assert long.instructions - short.instructions == 200
+    # 100 x (SUBS 1 + BNE 1 + refill), refill 1 to 3.
+    assert long.cycles.low - short.cycles.low == 300
+    assert long.cycles.ws0 - short.cycles.ws0 == 400
+    assert long.cycles.high - short.cycles.high == 500
+
+
+def test_compiled_and_python_counters_agree(net_session):
+    net, session = net_session
+    x = session.firmware.samples.inputs[0]
+    runs = []
+    for counter in (CompiledCounter, PythonCounter):
+        other = UnicornSession(session.firmware, counter=counter)
+        assert isinstance(other._machine.counter, counter)
+        runs.append(
+            (other.boot_instructions, other.console, other.measure(net.subnet_count - 1, x))
+        )
+    assert runs[0] == runs[1]
+
+
+def test_edges_of_both_counters_agree(tiny):
+    edges = []
+    for counter in (CompiledCounter, PythonCounter):
+        session = UnicornSession(tiny, counter=counter)
+        edges.append(session._count_inference(2).edges)
+    np.testing.assert_array_equal(edges[0], edges[1])
+
+
+def test_python_counter_where_no_compiler_is(tiny, monkeypatch, tmp_path):
+    monkeypatch.setenv("TFLM_REDS_CC", str(tmp_path / "missing"))
+    compiled_counter._library.cache_clear()
+    try:
+        session = UnicornSession(tiny)
+        assert isinstance(session._machine.counter, PythonCounter)
+    finally:
+        compiled_counter._library.cache_clear()
+
+
+def test_accesses_in_it_blocks_do_not_disturb_the_run(tmp_path):
+    # Unicorn issue 2309: a memory hook inside an IT block made the next branch fault.
+    statement = (
+        '__asm volatile("cmp %0, %0\\nittt eq\\nldreq r3, [%1]\\nmoveq r2, #1\\nmoveq r2, #2\\n'
+        'cmp %0, %0\\nb 2f\\n2: cmp %0, #77\\nbne.w 1f\\nnop\\n1:" :: "r"(sum), "r"(weights)'
+        ' : "r2", "r3", "cc");'
+    )
+    for counter in (CompiledCounter, PythonCounter):
+        session = UnicornSession(build(tmp_path, statement), counter=counter)
+        run = session.measure(0, session.firmware.samples.inputs[0])
+        assert run.cycles.ws2 - run.cycles.ws0 == 2 * run.flash_reads
+
+
+def test_unaligned_accesses_cost_cycles(tmp_path):
+    def cycles(offset):
+        load = f"sum += *(volatile int32_t *)(state->arena + {offset}) & 0;"
+        session = UnicornSession(build(tmp_path, load))
+        return session.measure(0, session.firmware.samples.inputs[0]).cycles.ws0
+
+    aligned, halfword, byte = cycles(4), cycles(6), cycles(5)
+    assert halfword == aligned + 1
+    assert byte == aligned + 2
+
+
+def test_semihosting_prints_the_same(tiny):
+    assert UnicornSession(tiny, semihosting=True).console == UnicornSession(tiny).console
+
+
+def test_run_result(tiny):
+    result = UnicornSimulator().run(tiny)
+    np.testing.assert_array_equal(result.outputs, tiny.samples.outputs)
+    assert UnicornSimulator().available()
+    assert result.build == tiny.build
+    assert [run.subnet for run in result.subnets] == [0, 1, 2]
+    assert result.arena_bytes == 17
+    assert 0 < result.stack_bytes < tiny.board.stack_bytes
+    assert result.instructions > sum(run.instructions for run in result.subnets)
+
+
+FAULTS = {
+    "read of unmapped memory": (
+        "sum += *(volatile int32_t *)0x30000000;", "read from unmapped address 0x30000000"
+    ),
+    "write to unmapped memory": (
+        "*(volatile int32_t *)0x50000000 = 1;", "write to unmapped address 0x50000000"
+    ),
+    "write to flash": ("*(volatile int32_t *)0x20000 = 1;", "write to flash at 0x00020000"),
+    "write to NULL": ("*(volatile int32_t *)(state->active & 0) = 1;", "write to flash at"),
+    "behind RAM": ("*(volatile int8_t *)0x20040000 = 1;", "unmapped address 0x20040000"),
+    "stack overflow": (
+        "volatile uint8_t frame[8192]; for (int i = 8191; i >= 0; i--) frame[i] = 1;",
+        "write to unmapped address 0x1fff",
+    ),
+    "wild jump": ("((void (*)(void))0x30000001)();", "jump to unmapped address 0x30000000"),
+    "jump to data": ("((void (*)(void))0x20002001)();", "jump to data at 0x20002000"),
+    "undefined instruction": ('__asm volatile("udf #0");', "[Ii]nvalid instruction|exception"),
+    "breakpoint": ('__asm volatile("bkpt 1");', "exception 7"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement, message", FAULTS.values(), ids=FAULTS)
+def test_a_fault_says_what_where_and_with_which_subnet(tmp_path, statement, message):
+    firmware = build(tmp_path, f"if (state->active == 1) {{ {statement} }}")
+    with pytest.raises(SimulationError, match=message) as caught:
+        UnicornSession(firmware)
+    text = str(caught.value)
+    assert "while subnet 1 ran" in text
+    assert "Last output: REDS RESULT subnet=0 sample=1" in text
+    if "jump" not in message:
+        assert "at tiny_op_1_sum+0x" in text
+
+
+def test_fault_in_a_call_of_the_session(tmp_path):
+    # The value 99 does not occur in the embedded samples.
+    firmware = build(tmp_path, "if (state->input[0] == 99) *(volatile int32_t *)0x20000 = 1;")
+    session = UnicornSession(firmware)
+    x = np.full(tiny_model.INPUT_BYTES, 99, np.int8)
+    with pytest.raises(SimulationError, match=r"write to flash.*while subnet 2 ran"):
+        session.invoke(2, x)
+
+
+@pytest.mark.parametrize(
+    "limits, message",
+    [
+        (Limits(instructions=1_000_000), "passed the limit of 1000000 instructions"),
+        (Limits(instructions=10**15, seconds=0.3), "passed the limit of 0.3 seconds"),
+    ],
+    ids=["instructions", "seconds"],
+)
+@pytest.mark.parametrize("counter", [CompiledCounter, PythonCounter])
+def test_an_endless_loop_is_stopped(tmp_path, limits, message, counter):
+    firmware = build(tmp_path, 'for (;;) __asm volatile("");')
+    with pytest.raises(SimulationError, match=message) as caught:
+        UnicornSession(firmware, limits, counter=counter)
+    assert "at tiny_op_1_sum+0x" in str(caught.value)
+    assert "while subnet 0 ran" in str(caught.value)
+
+
+def test_an_image_without_final_record(tmp_path):
+    firmware = build(tmp_path, "extern void firmware_halt(void); firmware_halt();")
+    with pytest.raises(SimulationError, match=r"without its final record.*was BOOT"):
+        UnicornSession(firmware)
+
+
+def test_the_image_of_another_build(tiny, tmp_path):
+    with pytest.raises(SimulationError, match="another image ran"):
+        UnicornSession(replace(tiny, build="00000000"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x7fELF" + bytes(12)])
+def test_a_file_that_is_no_elf(tiny, tmp_path, content):
+    path = tmp_path / "wrong.elf"
+    path.write_bytes(content)
+    with pytest.raises(SimulationError, match=r"wrong\.elf is not a complete Arm ELF"):
+        UnicornSession(replace(tiny, elf=path))
+
+
+def test_a_truncated_or_missing_elf(tiny, tmp_path):
+    whole = tiny.elf.read_bytes()
+    path = tmp_path / "cut.elf"
+    for size in (60, 500, len(whole) // 2, len(whole) - 200):
+        path.write_bytes(whole[:size])
+        with pytest.raises(SimulationError, match=r"cut\.elf is not a complete Arm ELF"):
+            UnicornSession(replace(tiny, elf=path))
+    with pytest.raises(SimulationError, match=r"gone\.elf is not"):
+        UnicornSession(replace(tiny, elf=tmp_path / "gone.elf"))
+
+
+def test_an_elf_of_another_machine(tiny, tmp_path):
+    content = bytearray(tiny.elf.read_bytes())
+    content[18] = 62  # e_machine: x86-64
+    path = tmp_path / "other.elf"
+    path.write_bytes(content)
+    with pytest.raises(SimulationError, match="made for x64"):
+        UnicornSession(replace(tiny, elf=path))
+
+
+def test_wrong_input_and_subnet(tiny_session):
+    with pytest.raises(DataError, match="takes one int8 input of 12 values, got 11"):
+        tiny_session.invoke(0, np.zeros(11, np.int8))
+    with pytest.raises(DataError, match="float32"):
+        tiny_session.invoke(0, np.zeros(12, np.float32))
+    with pytest.raises(SimulationError, match="Subnet 3 of tiny was refused with status 3"):
+        tiny_session.invoke(3, np.zeros(12, np.int8))
+    with pytest.raises(SimulationError, match="no symbol absent"):
+        tiny_session.call("absent")
