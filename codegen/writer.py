@@ -78,7 +78,7 @@ def render(program: Program, template: str) -> str:
             subnets=[_subnet_row(program, k) for k in range(program.subnet_count)],
             cut_edges=_cut_edges(program, edges),
             op_list=[
-                _op_view(op, f"{name}_op_{i}_{op.kind.lower()}", op_ids[op.name], edges)
+                _op_view(op, f"{name}_op_{i}_{op_ids[op.name]}", op_ids[op.name], edges)
                 for i, op in enumerate(program.ops)
             ],
         )

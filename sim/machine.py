@@ -156,13 +156,13 @@ class Machine:
 
     def _map_peripherals(self) -> None:
         bases = self.board.peripherals
-        self._uarte = Uarte(read_memory=self.read, ram=self.board.ram)
+        self._uarte = Uarte(self.read, self.board.ram)
         banks = {
             bases.clock: Clock(),
             bases.uarte: self._uarte,
             bases.nvmc: Registers(),
             SYSTEM_CONTROL: Registers(),
-            CYCLE_COUNTER: CycleCounter(instructions=lambda: self.counter.instructions),
+            CYCLE_COUNTER: CycleCounter(lambda: self.counter.instructions),
         }
         for base, bank in banks.items():
             self._engine.mmio_map(base, PAGE, _reader(bank), None, _writer(bank), None)

@@ -1,7 +1,6 @@
 """The few registers that the bare image touches, served to Unicorn."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from tflm_reds.boards.schema import Memory
 from tflm_reds.errors import SimulationError
@@ -11,19 +10,19 @@ SYSTEM_CONTROL = 0xE000E000
 CYCLE_COUNTER = 0xE0001000
 
 
-@dataclass
 class Registers:
-    """Plain storage: a register reads back what was written. 0xE000E000, NVMC."""
+    """A page of registers that read back what was written; enough for SCB and NVMC."""
 
-    values: dict[int, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._values: dict[int, int] = {}
 
     def read(self, offset: int) -> int:
         """Value of the register at `offset`."""
-        return self.values.get(offset, 0)
+        return self._values.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
-        """Store `value`."""
-        self.values[offset] = value
+        """Store `value`, and do what the register does."""
+        self._values[offset] = value
 
 
 class Clock(Registers):
@@ -32,38 +31,49 @@ class Clock(Registers):
     HFCLKSTART, HFCLKSTARTED = 0x000, 0x100
 
     def write(self, offset: int, value: int) -> None:
-        """Store `value`; start the crystal."""
+        """Store `value`; TASKS_HFCLKSTART raises its event."""
         super().write(offset, value)
         if offset == self.HFCLKSTART:
             super().write(self.HFCLKSTARTED, 1)
 
 
-@dataclass
 class CycleCounter(Registers):
-    """DWT: CYCCNT counts instructions, as in Renode; cycles are only modelled."""
+    """DWT: CYCCNT counts instructions, as in Renode; cycles are only modelled.
 
-    instructions: Callable[[], int] = lambda: 0
+    Args:
+        instructions: returns how many have run.
+    """
+
     CYCCNT = 0x004
+
+    def __init__(self, instructions: Callable[[], int]) -> None:
+        super().__init__()
+        self._instructions = instructions
 
     def read(self, offset: int) -> int:
         """Value of the register at `offset`."""
         if offset == self.CYCCNT:
-            return self.instructions() & 0xFFFFFFFF
+            return self._instructions() & 0xFFFFFFFF
         return super().read(offset)
 
 
-@dataclass
 class Uarte(Registers):
-    """UARTE: sends TXD.MAXCNT bytes from TXD.PTR by DMA, which reaches RAM only."""
+    """UARTE: sends TXD.MAXCNT bytes from TXD.PTR by DMA, which reaches RAM only.
 
-    read_memory: Callable[[int, int], bytes] = lambda address, size: b""
-    ram: Memory = Memory(0, 0)  # noqa: RUF009 (frozen)
-    sent: bytearray = field(default_factory=bytearray)
+    Args:
+        read_memory: returns the bytes at (address, size).
+        ram: what the DMA reaches.
+    """
 
     STARTTX, ENDTX, ENABLE, PTR, MAXCNT, ENABLED = 0x008, 0x120, 0x500, 0x544, 0x548, 8
 
+    def __init__(self, read_memory: Callable[[int, int], bytes], ram: Memory) -> None:
+        super().__init__()
+        self._read_memory, self._ram = read_memory, ram
+        self.sent = bytearray()
+
     def write(self, offset: int, value: int) -> None:
-        """Store `value`; send on TASKS_STARTTX.
+        """Store `value`; TASKS_STARTTX sends at once.
 
         Raises:
             SimulationError: if the UARTE is off, or the buffer is not in RAM.
@@ -76,9 +86,9 @@ class Uarte(Registers):
     def _send(self, start: int, size: int) -> None:
         if self.read(self.ENABLE) != self.ENABLED:
             raise SimulationError("The firmware sends by the UARTE without enabling it first.")
-        if not self.ram.origin <= start <= start + size <= self.ram.end:
+        if not self._ram.origin <= start <= start + size <= self._ram.end:
             raise SimulationError(
                 f"The firmware sends {size} bytes at {start:#010x} by the UARTE, whose DMA reaches "
                 "RAM only. Copy the text to RAM first."
             )
-        self.sent += self.read_memory(start, size)
+        self.sent += self._read_memory(start, size)

@@ -140,9 +140,9 @@ def test_bad_calibration(workspace, capsys):
     assert "--calibration" in capsys.readouterr().err
 
 
-def test_board_too_small_names_the_subnet_that_fits(workspace, capsys):
+def test_board_too_small_names_the_subnet_that_fits(workspace, built, capsys):
     text = (ROOT / "boards" / "nano33ble.toml").read_text()
-    full = Report.load(workspace / "built" / "report.json")
+    full = Report.load(built / "report.json")
     # Flash one byte short of the full image: all subnets but the last still fit.
     size = 0x10000 + full.flash_bytes["total"] - 64
     assert "size = 0x100000" in text

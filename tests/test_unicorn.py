@@ -269,3 +269,9 @@ def test_wrong_input_and_subnet(tiny_session):
         tiny_session.invoke(3, np.zeros(12, np.int8))
     with pytest.raises(SimulationError, match="no symbol absent"):
         tiny_session.call("absent")
+
+
+def test_uarte_dma_reaches_ram_only(tmp_path):
+    send = 'extern void chip_send(const char *, uint32_t); chip_send("text in flash", 13);'
+    with pytest.raises(SimulationError, match=r"13 bytes at 0x0001.* whose DMA reaches RAM only"):
+        UnicornSession(build(tmp_path, send))

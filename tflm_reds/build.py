@@ -65,7 +65,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     train = parser.add_argument_group("training")
     train.add_argument(
-        "--epochs", type=int, help="epochs of joint training (default: 20; 0 for a nested model)"
+        "--epochs", type=int, help="epochs of joint training (default: 30; 0 for a nested model)"
     )
     train.add_argument(
         "--float-epochs",
@@ -81,6 +81,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=0.5,
         metavar="ALPHA",
         help="share of the full network's teaching in the loss (default: 0.5)",
+    )
+    train.add_argument(
+        "--soft-labels",
+        type=float,
+        default=0.9,
+        metavar="SHARE",
+        help="share of the given network's own outputs in the labels, so that "
+        "little data does not spoil it (default: 0.9)",
     )
     train.add_argument("--seed", type=int, default=0)
     check = parser.add_argument_group("board and checks")

@@ -34,6 +34,7 @@ class BuildOptions:
     learning_rate: float = 1e-3
     batch_size: int = 64
     distillation: float = 0.5
+    soft_labels: float = 0.9
     seed: int = 0
     compare: int = 200
     tflm: bool = True

@@ -75,11 +75,12 @@ def make_nested(task: Task, options: BuildOptions, progress: Progress) -> Nested
             model = nest(model, calibration, options.budgets, **planning)
         progress.say(str(model.plan).replace("\n", "\n        "))
     epochs = options.nested_epochs(isinstance(task.model, NestedModel))
+    teacher = None if isinstance(task.model, NestedModel) else task.model
     with progress.stage(f"Train all subnets jointly, {epochs} epochs"):
         if epochs:
             fine_tune(
                 model, dataset, epochs, options.batch_size, options.learning_rate,
-                options.distillation, (progress.epochs(epochs),),
+                options.distillation, teacher, options.soft_labels, (progress.epochs(epochs),),
             )  # fmt: skip
     return model
 

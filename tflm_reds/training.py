@@ -9,6 +9,7 @@ from tflm_reds.datasets import Dataset
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
 
+
 def train_float(
     model: keras.Model, dataset: Dataset, epochs: int, batch_size: int = 32, rate: float = 5e-3
 ) -> keras.Model:
@@ -44,7 +45,7 @@ def fine_tune(
     rate: float = 1e-3,
     alpha: float = 0.5,
     teacher: keras.Model | None = None,
-    trust: float = 0.7,
+    trust: float = 0.9,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> keras.callbacks.History:
     """Train all subnets jointly, with distillation, and keep the best epoch on validation data.

@@ -40,11 +40,13 @@ def load_kws(
     """All 12 classes by the speaker-disjoint `split_b` of the canonical test set.
 
     Rows of silence are left out (no speaker, so they may leak). Accuracies on this test part are
-    not comparable with published ones; for those see `load_kws_canonical_test`.
+    not comparable with published ones; for those see `load_kws_canonical_test`. The training part
+    is that of `split_b` and all 8,583 clips of the data set's own training partition that are
+    here (five keywords and unknown words, other speakers than any test).
 
     Args:
         frames: "all", inputs (49, 10, 1); or "every second", inputs (250,) for the DNN.
-        augmented: append three shifted, noisy variants of every training row.
+        augmented: append three shifted, noisy variants of every training row of `split_b`.
 
     Raises:
         DataError: if the file is missing, truncated or another one.
@@ -52,14 +54,16 @@ def load_kws(
     arrays = _read(data_dir)
     x, y, split = _features(arrays), arrays["label12"].astype(np.int64), arrays["split_b"]
     parts = {k: (split == k) & (y != SILENCE) for k in (TRAIN, VALIDATION, TEST)}
-    x_train, y_train = x[parts[TRAIN]], y[parts[TRAIN]]
+    official = arrays["official_split"] == TRAIN
+    x_train = [x[parts[TRAIN]], x[official]]
+    y_train = [y[parts[TRAIN]], y[official]]
     if augmented:
         more_x, more_y = _augmented(arrays, parts[TRAIN])
-        x_train, y_train = np.concatenate([x_train, more_x]), np.concatenate([y_train, more_y])
+        x_train, y_train = [*x_train, more_x], [*y_train, more_y]
     return Dataset(
         name="kws",
-        x_train=_shaped(x_train, frames),
-        y_train=y_train,
+        x_train=_shaped(np.concatenate(x_train), frames),
+        y_train=np.concatenate(y_train),
         x_validation=_shaped(x[parts[VALIDATION]], frames),
         y_validation=y[parts[VALIDATION]],
         x_test=_shaped(x[parts[TEST]], frames),
