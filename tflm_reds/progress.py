@@ -33,7 +33,7 @@ class Progress:
         self._print(f"        {text}")
 
     def epochs(self, total: int) -> keras.callbacks.Callback:
-        """A Keras callback that prints about ten lines of validation accuracy in a fit."""
+        """A callback that prints about ten lines of validation accuracy in a nested fit."""
         return _EpochLines(self, total)
 
     def _print(self, text: str) -> None:
@@ -50,8 +50,12 @@ class _EpochLines(keras.callbacks.Callback):
         every = max(1, self.total // 10)
         if (epoch + 1) % every and epoch + 1 != self.total:
             return
-        shown = [f"{value:.3f}" for name, value in (logs or {}).items() if "val_accuracy" in name]
+        logs = logs or {}
+        accuracies = {name: logs.get(f"val_accuracy_{name}") for name in self.model.subnet_names}
+        shown = [
+            f"{name} %: {value:.3f}" for name, value in accuracies.items() if value is not None
+        ]
         self.progress.say(
-            f"epoch {epoch + 1}/{self.total}: loss {(logs or {}).get('loss', float('nan')):.3f}"
-            + (f", validation accuracy {' '.join(shown)}" if shown else "")
+            f"epoch {epoch + 1}/{self.total}: loss {logs.get('loss', float('nan')):.3f}"
+            + (f", validation accuracy {', '.join(shown)}" if shown else "")
         )
