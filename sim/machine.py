@@ -59,6 +59,11 @@ class Machine:
         self.board, self.elf = board, elf
         # Never UC_MODE_MCLASS: it forces a Cortex-M33 whatever model is set.
         self._engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        if board.core not in CPU_MODELS:
+            raise SimulationError(
+                f"Unicorn has no {board.core} (board {board.name}). It knows: "
+                f"{', '.join(CPU_MODELS)}; choose another simulator."
+            )
         self._engine.ctl_set_cpu_model(CPU_MODELS[board.core])
         self._semihosted = bytearray()
         self._fault: str | None = None
@@ -133,6 +138,7 @@ class Machine:
         return self._engine.reg_read(arm_const.UC_ARM_REG_PC) & ~1
 
     def _passed_limit(self, limits: Limits) -> str:
+        self.counter.counts()  # raises if its table of edges is full
         if self.counter.instructions > self.counter.limit:
             return f"passed the limit of {limits.instructions} instructions"
         return f"passed the limit of {limits.seconds:g} seconds"

@@ -271,6 +271,18 @@ def test_wrong_input_and_subnet(tiny_session):
         tiny_session.call("absent")
 
 
+def test_a_full_table_of_edges_is_reported(tiny, monkeypatch):
+    monkeypatch.setattr(compiled_counter, "CAPACITY", 64)
+    with pytest.raises(SimulationError, match="more than 48 block edges"):
+        UnicornSession(tiny, counter=CompiledCounter)
+
+
+def test_a_core_that_unicorn_does_not_have(tiny):
+    board = replace(tiny.board, core="cortex-m55f")
+    with pytest.raises(SimulationError, match="no cortex-m55f"):
+        UnicornSession(replace(tiny, board=board))
+
+
 def test_uarte_dma_reaches_ram_only(tmp_path):
     send = 'extern void chip_send(const char *, uint32_t); chip_send("text in flash", 13);'
     with pytest.raises(SimulationError, match=r"13 bytes at 0x0001.* whose DMA reaches RAM only"):

@@ -73,7 +73,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default=15,
         help="epochs for a zoo network without pretrained weights (default: 15)",
     )
-    train.add_argument("--learning-rate", type=float, default=1e-3)
+    train.add_argument("--learning-rate", type=float, default=3e-3)
     train.add_argument("--batch-size", type=int, default=64)
     train.add_argument(
         "--distillation",
@@ -138,8 +138,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _build(options) -> int:
+    import tensorflow as tf
+
     from tflm_reds.report import render_table
     from tflm_reds.stages import build
+
+    # K sliced models are traced once each, which TensorFlow takes for a mistake.
+    tf.get_logger().setLevel("ERROR")
 
     report = build(options)
     print(render_table(report))

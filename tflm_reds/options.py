@@ -31,7 +31,7 @@ class BuildOptions:
     objective: str = "product"
     float_epochs: int = 15
     epochs: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     batch_size: int = 64
     distillation: float = 0.5
     soft_labels: float = 0.9

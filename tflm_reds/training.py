@@ -42,7 +42,7 @@ def fine_tune(
     dataset: Dataset,
     epochs: int,
     batch_size: int = 64,
-    rate: float = 1e-3,
+    rate: float = 3e-3,
     alpha: float = 0.5,
     teacher: keras.Model | None = None,
     trust: float = 0.9,
