@@ -11,7 +11,7 @@ from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
 from tflm_reds.codegen.passes.select_kernels import select_kernels
 from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
 from tflm_reds.errors import QuantizationError
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, active_weights, same_padding
+from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
 from tflm_reds.reference import leaky_relu_table, mean_multiplier, relu_table
 from tflm_reds.softmax import softmax_exponentials
 
@@ -24,7 +24,7 @@ def lower(net: QuantizedNet) -> Program:
             flattened tensor is used where its channel-major order would be wrong.
     """
     program = _lower_without_sizes(net)
-    cuts = [_lower_without_sizes(_cut(net, k)) for k in range(net.subnet_count - 1)]
+    cuts = [_lower_without_sizes(net.keep(range(k + 1))) for k in range(net.subnet_count - 1)]
     return replace(program, arena_sizes=tuple(p.arena_sizes[-1] for p in (*cuts, program)))
 
 
@@ -54,27 +54,6 @@ def translate(net: QuantizedNet) -> Program:
         budgets=net.budgets,
         labels=net.labels,
     )
-
-
-def _cut(net: QuantizedNet, subnet: int) -> QuantizedNet:
-    """The net of an image that holds subnets 0..`subnet` only."""
-    count = subnet + 1
-    tensors = {
-        name: replace(tensor, shape=tensor.active_shape(subnet), channels=tensor.channels[:count])
-        for name, tensor in net.tensors.items()
-    }
-    ops = tuple(
-        op
-        if op.weights is None
-        else replace(
-            op,
-            weights=active_weights(net, op, subnet),
-            scales=op.scales[:count],
-            biases=op.biases[:count],
-        )
-        for op in net.ops
-    )
-    return replace(net, tensors=tensors, ops=ops, budgets=net.budgets[:count])
 
 
 def _edge(tensor: QuantTensor) -> Edge:

@@ -179,6 +179,13 @@ def test_interrupted_build_keeps_earlier_results(workspace, built, capsys, monke
     assert "as it was before" in capsys.readouterr().err
 
 
+def test_arguments_out_of_range(capsys):
+    for flags in (["--compare", "0"], ["--epochs", "-1"], ["--distillation", "1.5"]):
+        with pytest.raises(SystemExit, match="2"):
+            build.main(flags)
+        assert flags[0] in capsys.readouterr().err
+
+
 def test_help_is_quick_and_teaches():
     """Without TensorFlow: --help must answer at once."""
     code = (

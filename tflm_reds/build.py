@@ -40,74 +40,107 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = parser.add_argument_group("model and data")
-    what.add_argument("model", nargs="?", type=Path, help="a .keras file, trained or nested")
-    what.add_argument("--zoo", help="a reference network, for example ds_cnn_s_kws")
-    what.add_argument("--data", type=Path, help="directory of the zoo's data and weights")
-    what.add_argument("--calibration", type=Path, help=".npz with the data of your own model")
-    what.add_argument("--name", help="prefix of the C symbols (default: the output folder's name)")
-    what.add_argument("--out", type=Path, help="output folder (default: build/<model>)")
-    plan = parser.add_argument_group("plan")
-    plan.add_argument(
+    _add_model_arguments(parser.add_argument_group("model and data"))
+    _add_plan_arguments(parser.add_argument_group("plan"))
+    _add_training_arguments(parser.add_argument_group("training"))
+    _add_check_arguments(parser.add_argument_group("board and checks"))
+    return parser.parse_args(arguments)
+
+
+def _add_model_arguments(group) -> None:
+    group.add_argument("model", nargs="?", type=Path, help="a .keras file, trained or nested")
+    group.add_argument("--zoo", help="a reference network, for example ds_cnn_s_kws")
+    group.add_argument("--data", type=Path, help="directory of the zoo's data and weights")
+    group.add_argument("--calibration", type=Path, help=".npz with the data of your own model")
+    group.add_argument("--name", help="prefix of the C symbols (default: the output folder's name)")
+    group.add_argument("--out", type=Path, help="output folder (default: build/<model>)")
+
+
+def _add_plan_arguments(group) -> None:
+    group.add_argument(
         "--budgets",
         type=float,
         nargs="+",
         default=[0.25, 0.5, 0.75],
         help="fractions of the full network's true MACs (default: 0.25 0.5 0.75)",
     )
-    plan.add_argument("--direction", choices=["bottom-up", "top-down"], default="bottom-up")
-    plan.add_argument(
+    group.add_argument("--direction", choices=["bottom-up", "top-down"], default="bottom-up")
+    group.add_argument(
         "--objective",
         choices=["product", "sum"],
         default="product",
-        help="what widths maximise: the product over layers of the kept share of "
-        "importance, or the paper's sum of importance",
+        help="what widths maximise: the product over layers of the kept share of importance, or "
+        "the paper's sum of importance",
     )
-    train = parser.add_argument_group("training")
-    train.add_argument(
-        "--epochs", type=int, help="epochs of joint training (default: 30; 0 for a nested model)"
+
+
+def _add_training_arguments(group) -> None:
+    group.add_argument(
+        "--epochs", type=_count, help="of joint training (default: 30; 0 for a nested model)"
     )
-    train.add_argument(
+    group.add_argument(
         "--float-epochs",
-        type=int,
+        type=_positive,
         default=15,
-        help="epochs for a zoo network without pretrained weights (default: 15)",
+        help="for a zoo network without pretrained weights (default: 15)",
     )
-    train.add_argument("--learning-rate", type=float, default=3e-3)
-    train.add_argument("--batch-size", type=int, default=64)
-    train.add_argument(
+    group.add_argument("--learning-rate", type=float, default=3e-3, help="(default: 0.003)")
+    group.add_argument("--batch-size", type=_positive, default=64, help="(default: 64)")
+    group.add_argument(
         "--distillation",
-        type=float,
+        type=_share,
         default=0.5,
         metavar="ALPHA",
-        help="share of the full network's teaching in the loss (default: 0.5)",
+        help="share of the full subnet's teaching in the smaller ones' loss (default: 0.5)",
     )
-    train.add_argument(
+    group.add_argument(
         "--soft-labels",
-        type=float,
+        type=_share,
         default=0.9,
         metavar="SHARE",
-        help="share of the given network's own outputs in the labels, so that "
-        "little data does not spoil it (default: 0.9)",
+        help="share of the given network's own outputs in the labels, so that little data does "
+        "not spoil it (default: 0.9)",
     )
-    train.add_argument("--seed", type=int, default=0)
-    check = parser.add_argument_group("board and checks")
-    check.add_argument("--board", default="nano33ble", help="board name or .toml file")
-    check.add_argument(
+    group.add_argument("--seed", type=_count, default=0, help="of everything random (default: 0)")
+
+
+def _add_check_arguments(group) -> None:
+    group.add_argument("--board", default="nano33ble", help="board name or .toml file")
+    group.add_argument(
         "--compare",
-        type=int,
+        type=_positive,
         default=200,
         metavar="N",
-        help="inputs per subnet on which all implementations must agree",
+        help="inputs per subnet on which all implementations must agree (default: 200)",
     )
-    check.add_argument(
+    group.add_argument(
         "--no-tflm",
         dest="tflm",
         action="store_false",
         help="do not compare with the tflite-micro wheel",
     )
-    check.add_argument("--quiet", action="store_true", help="print only the table")
-    return parser.parse_args(arguments)  # fmt: skip
+    group.add_argument("--quiet", action="store_true", help="print only the table")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
 
 
 def main(arguments: list[str] | None = None) -> int:

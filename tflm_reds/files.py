@@ -35,18 +35,23 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def staged_folder(path: str | os.PathLike) -> Iterator[Path]:
+def staged_folder(path: str | os.PathLike, marker: str) -> Iterator[Path]:
     """Yield an empty folder `path.partial`; it takes the place of `path` when the block succeeds.
 
     When the block fails, `path` is as it was, and the partial folder stays for a look at what was
     done so far.
 
+    Args:
+        marker: file that every finished folder holds: one without it is somebody else's and is
+            never replaced.
+
     Raises:
-        OutputError: if the folder cannot be written or another build holds it.
+        OutputError: if the folder cannot be written, holds other things, or another build has it.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     partial = target.with_name(f"{target.name}.partial")
     with _locked(target):
+        _check_replaceable(target, marker)
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
@@ -54,6 +59,14 @@ def staged_folder(path: str | os.PathLike) -> Iterator[Path]:
             raise _unwritable(partial, error) from error
         yield partial
         _publish(partial, target)
+
+
+def _check_replaceable(target: Path, marker: str) -> None:
+    if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
+        raise OutputError(
+            f"{target} holds other files than a build (there is no {marker}), and a build would "
+            "replace them. Choose a new folder with --out."
+        )
 
 
 def _publish(partial: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 Numpy only. `QuantizedNet.run` is the reference that every other implementation must equal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -200,9 +200,16 @@ class QuantizedNet:
 
     def slice(self, subnet: int) -> "QuantizedNet":
         """The stand-alone network of one subnet: the same integers, nothing shared."""
+        return self.keep((subnet,))
+
+    def keep(self, subnets: Sequence[int]) -> "QuantizedNet":
+        """The network of some subnets, ascending, cut to the widths of the largest of them."""
+        largest = subnets[-1]
         tensors = {
             name: replace(
-                tensor, shape=tensor.active_shape(subnet), channels=(tensor.channels[subnet],)
+                tensor,
+                shape=tensor.active_shape(largest),
+                channels=tuple(tensor.channels[k] for k in subnets),
             )
             for name, tensor in self.tensors.items()
         }
@@ -211,13 +218,14 @@ class QuantizedNet:
             if op.weights is None
             else replace(
                 op,
-                weights=active_weights(self, op, subnet),
-                scales=(op.scales[subnet],),
-                biases=(op.biases[subnet],),
+                weights=active_weights(self, op, largest),
+                scales=tuple(op.scales[k] for k in subnets),
+                biases=tuple(op.biases[k] for k in subnets),
             )
             for op in self.ops
         )
-        return replace(self, tensors=tensors, ops=ops, budgets=(self.budgets[subnet],))
+        budgets = tuple(self.budgets[k] for k in subnets)
+        return replace(self, tensors=tensors, ops=ops, budgets=budgets)
 
     def _check_input(self, x: np.ndarray) -> None:
         if x.shape[1:] != self.input.shape:

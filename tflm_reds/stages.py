@@ -44,7 +44,7 @@ def build(options: BuildOptions) -> Report:
     progress = Progress(STAGES, options.quiet)
     board = load_board(options.board)
     keras.utils.set_random_seed(options.seed)
-    with staged_folder(options.folder) as folder:
+    with staged_folder(options.folder, marker="report.json") as folder:
         task = load_task(options)
         nested = make_nested(task, options, progress)
         nested.save(folder / "nested.keras")
