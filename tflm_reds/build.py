@@ -84,7 +84,11 @@ def _add_training_arguments(group) -> None:
         default=15,
         help="for a zoo network without pretrained weights (default: 15)",
     )
-    group.add_argument("--learning-rate", type=float, default=3e-3, help="(default: 0.003)")
+    group.add_argument(
+        "--learning-rate",
+        type=float,
+        help="of joint training (default: 0.001; 0.003 for a network that this build trains)",
+    )
     group.add_argument("--batch-size", type=_positive, default=64, help="(default: 64)")
     group.add_argument(
         "--distillation",

@@ -31,7 +31,7 @@ class BuildOptions:
     objective: str = "product"
     float_epochs: int = 15
     epochs: int | None = None
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
     batch_size: int = 64
     distillation: float = 0.5
     soft_labels: float = 0.9
@@ -45,6 +45,12 @@ class BuildOptions:
         """Where the results go."""
         name = self.model.stem if self.model else self.zoo or "digits"
         return self.out or Path("build") / name
+
+    def joint_rate(self, trained: bool) -> float:
+        """Learning rate of joint training: gentle with weights that know more than this data."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 1e-3 if trained else 3e-3
 
     def nested_epochs(self, nested: bool) -> int:
         """Epochs of joint fine-tuning; by default a model that is nested already gets none."""

@@ -79,7 +79,7 @@ def make_nested(task: Task, options: BuildOptions, progress: Progress) -> Nested
     with progress.stage(f"Train all subnets jointly, {epochs} epochs"):
         if epochs:
             fine_tune(
-                model, dataset, epochs, options.batch_size, options.learning_rate,
+                model, dataset, epochs, options.batch_size, options.joint_rate(task.trained),
                 options.distillation, teacher, options.soft_labels, (progress.epochs(epochs),),
             )  # fmt: skip
     return model
