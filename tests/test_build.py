@@ -63,6 +63,8 @@ def test_report_has_the_agreed_names_and_consistent_numbers(built):
         assert low <= subnet["cycles_modelled_ws0"] <= subnet["cycles_modelled_ws2"] <= high
         assert subnet["samples"] == 40 and subnet["compared_inputs"] == 12
         assert list(subnet["instructions_per_op"]) == ["conv1", "dw1", "pw1", "pool", "fc"]
+    assert 0 < report["arena_used_bytes"] <= report["subnets"][-1]["arena_bytes"]
+    assert 0 < report["stack_bytes"] < 4096
     parts = report["flash_bytes"]
     assert parts["total"] == sum(size for part, size in parts.items() if part != "total")
     flash = [subnet["flash_bytes"] for subnet in report["subnets"]]

@@ -21,32 +21,37 @@ static int arguments_valid(const reds_context *context, const reds_fc_params *pa
 
 #if defined(REDS_DSP)
 
-/* One group of four inputs x four weight rows. */
-static inline void multiply_group(const uint32_t weights[4], const uint32_t *inputs,
-                                  int32_t sums[4]) {
-  const uint32_t even = inputs[0], odd = inputs[1];
-  for (int32_t row = 0; row < 4; ++row) {
-    sums[row] = reds_multiply_pairs(reds_even_bytes(weights[row]), even, sums[row]);
-    sums[row] = reds_multiply_pairs(reds_odd_bytes(weights[row]), odd, sums[row]);
-  }
+/* Sums of four weight rows: a struct of scalars stays in registers under every compiler. */
+typedef struct {
+  int32_t row0, row1, row2, row3;
+} row_sums;
+
+/* Four inputs, as two pairs, times the four weights of one word. */
+static inline int32_t multiply_word(uint32_t weights, uint32_t even, uint32_t odd, int32_t sum) {
+  sum = reds_multiply_pairs(reds_even_bytes(weights), even, sum);
+  return reds_multiply_pairs(reds_odd_bytes(weights), odd, sum);
 }
 
-static REDS_NOINLINE void multiply_rows(const int8_t *const *rows, int32_t length,
-                                        const uint32_t *inputs, int32_t *result) {
-  int32_t sums[4] = {0, 0, 0, 0};
+static REDS_NOINLINE row_sums multiply_rows(const int8_t *const *rows, int32_t length,
+                                            const uint32_t *inputs) {
   const int8_t *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
+  row_sums sums = {0, 0, 0, 0};
   for (const int8_t *end = row0 + (length & ~3); row0 != end; inputs += 2) {
-    const uint32_t weights[4] = {reds_load_word(row0), reds_load_word(row1), reds_load_word(row2),
-                                 reds_load_word(row3)};
-    multiply_group(weights, inputs, sums);
+    const uint32_t even = inputs[0], odd = inputs[1];
+    sums.row0 = multiply_word(reds_load_word(row0), even, odd, sums.row0);
+    sums.row1 = multiply_word(reds_load_word(row1), even, odd, sums.row1);
+    sums.row2 = multiply_word(reds_load_word(row2), even, odd, sums.row2);
+    sums.row3 = multiply_word(reds_load_word(row3), even, odd, sums.row3);
     row0 += 4, row1 += 4, row2 += 4, row3 += 4;
   }
   if ((length & 3) != 0) {
-    const uint32_t weights[4] = {reds_load_last(rows[0], length), reds_load_last(rows[1], length),
-                                 reds_load_last(rows[2], length), reds_load_last(rows[3], length)};
-    multiply_group(weights, inputs, sums);
+    const uint32_t even = inputs[0], odd = inputs[1];
+    sums.row0 = multiply_word(reds_load_last(rows[0], length), even, odd, sums.row0);
+    sums.row1 = multiply_word(reds_load_last(rows[1], length), even, odd, sums.row1);
+    sums.row2 = multiply_word(reds_load_last(rows[2], length), even, odd, sums.row2);
+    sums.row3 = multiply_word(reds_load_last(rows[3], length), even, odd, sums.row3);
   }
-  for (int32_t i = 0; i < 4; ++i) result[i] = sums[i];
+  return sums;
 }
 
 static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
@@ -54,17 +59,17 @@ static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
                      int32_t channels, int8_t *output, uint32_t *inputs) {
   reds_expand(input, filter_dims->channels, params->input_offset, 2, inputs);
   for (int32_t channel = 0; channel < channels; channel += 4) {
-    const int32_t count = channels - channel < 4 ? channels - channel : 4;
+    const int32_t last = channels - channel < 4 ? channels - channel - 1 : 3;
     const int8_t *rows[4];
     for (int32_t i = 0; i < 4; ++i) {
       /* Missing rows repeat the last one; their sums are dropped. */
-      rows[i] = filter + (channel + (i < count ? i : count - 1)) * filter_dims->channel_stride;
+      rows[i] = filter + (channel + (i < last ? i : last)) * filter_dims->channel_stride;
     }
-    int32_t sums[4];
-    multiply_rows(rows, filter_dims->channels, inputs, sums);
-    for (int32_t i = 0; i < count; ++i) {
-      output[channel + i] = reds_output(outputs, channel + i, sums[i]);
-    }
+    const row_sums sums = multiply_rows(rows, filter_dims->channels, inputs);
+    output[channel] = reds_output(outputs, channel, sums.row0);
+    if (last >= 1) output[channel + 1] = reds_output(outputs, channel + 1, sums.row1);
+    if (last >= 2) output[channel + 2] = reds_output(outputs, channel + 2, sums.row2);
+    if (last >= 3) output[channel + 3] = reds_output(outputs, channel + 3, sums.row3);
   }
 }
 

@@ -81,43 +81,50 @@ static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t
   return groups + step;
 }
 
-/* One group: 2 rows x 2 patches; sums are row-major. */
-static inline const uint32_t *reds_multiply_group(uint32_t row0, uint32_t row1,
-                                                  const uint32_t *patches, int32_t sums[4]) {
+/* Sums of 2 rows x 2 patches: a struct of scalars stays in registers under every compiler. */
+typedef struct {
+  reds_pair row0, row1;
+} reds_block;
+
+/* One group of four inputs. */
+static inline reds_block reds_multiply_group(uint32_t row0, uint32_t row1, const uint32_t *patches,
+                                             reds_block sums) {
   const uint32_t even0 = reds_even_bytes(row0), odd0 = reds_odd_bytes(row0);
   const uint32_t even1 = reds_even_bytes(row1), odd1 = reds_odd_bytes(row1);
   const uint32_t a = patches[0], b = patches[1], c = patches[2], d = patches[3];
-  sums[0] = reds_multiply_pairs(even0, a, sums[0]);
-  sums[1] = reds_multiply_pairs(even0, c, sums[1]);
-  sums[2] = reds_multiply_pairs(even1, a, sums[2]);
-  sums[3] = reds_multiply_pairs(even1, c, sums[3]);
-  sums[0] = reds_multiply_pairs(odd0, b, sums[0]);
-  sums[1] = reds_multiply_pairs(odd0, d, sums[1]);
-  sums[2] = reds_multiply_pairs(odd1, b, sums[2]);
-  sums[3] = reds_multiply_pairs(odd1, d, sums[3]);
-  return patches + REDS_PAIR_WORDS;
+  sums.row0.first = reds_multiply_pairs(even0, a, sums.row0.first);
+  sums.row0.second = reds_multiply_pairs(even0, c, sums.row0.second);
+  sums.row1.first = reds_multiply_pairs(even1, a, sums.row1.first);
+  sums.row1.second = reds_multiply_pairs(even1, c, sums.row1.second);
+  sums.row0.first = reds_multiply_pairs(odd0, b, sums.row0.first);
+  sums.row0.second = reds_multiply_pairs(odd0, d, sums.row0.second);
+  sums.row1.first = reds_multiply_pairs(odd1, b, sums.row1.first);
+  sums.row1.second = reds_multiply_pairs(odd1, d, sums.row1.second);
+  return sums;
 }
 
-/* Two weight rows x two patches; `sums` is row-major. */
-static REDS_NOINLINE void reds_multiply_rows(const reds_segments *segments, const int8_t *row0,
-                                             const int8_t *row1, const uint32_t *patches,
-                                             int32_t *sums) {
+/* Two weight rows x two patches. */
+static REDS_NOINLINE reds_block reds_multiply_rows(const reds_segments *segments,
+                                                   const int8_t *row0, const int8_t *row1,
+                                                   const uint32_t *patches) {
   const int32_t length = segments->length, whole = length & ~3;
-  int32_t local[4] = {0, 0, 0, 0};
+  reds_block sums = {{0, 0}, {0, 0}};
   for (int32_t count = segments->count; count > 0; --count) {
     for (const int8_t *end = row0 + whole; row0 != end; row0 += 4, row1 += 4) {
-      patches = reds_multiply_group(reds_load_word(row0), reds_load_word(row1), patches, local);
+      sums = reds_multiply_group(reds_load_word(row0), reds_load_word(row1), patches, sums);
+      patches += REDS_PAIR_WORDS;
     }
     row0 -= whole;
     row1 -= whole;
     if (whole != length) {
-      patches = reds_multiply_group(reds_load_last(row0, length), reds_load_last(row1, length),
-                                    patches, local);
+      sums = reds_multiply_group(reds_load_last(row0, length), reds_load_last(row1, length),
+                                 patches, sums);
+      patches += REDS_PAIR_WORDS;
     }
     row0 += segments->stride;
     row1 += segments->stride;
   }
-  for (int32_t i = 0; i < 4; ++i) sums[i] = local[i];
+  return sums;
 }
 
 /* All `channels` outputs of two patches. For an odd last patch, `output1` is `output0`: the second
@@ -131,10 +138,10 @@ static inline void reds_multiply_patches(const reds_segments *segments,
   for (int32_t channel = 0; channel < channels; channel += 2, filter += 2 * row) {
     /* An odd last row is multiplied twice. */
     const int32_t next = channel + 1 < channels ? channel + 1 : channel;
-    int32_t sums[4];
-    reds_multiply_rows(segments, filter, filter + (next - channel) * row, patches, sums);
-    reds_output_pair(&outputs, channel, sums, output0, output1);
-    reds_output_pair(&outputs, next, sums + 2, output0, output1);
+    const reds_block sums =
+        reds_multiply_rows(segments, filter, filter + (next - channel) * row, patches);
+    reds_output_pair(&outputs, channel, sums.row0, output0, output1);
+    reds_output_pair(&outputs, next, sums.row1, output0, output1);
   }
 }
 

@@ -21,6 +21,12 @@ typedef struct {
   reds_activation activation;
 } reds_outputs;
 
+/* Sums of one channel at two positions. */
+typedef struct {
+  int32_t first;
+  int32_t second;
+} reds_pair;
+
 /* The taps first .. last - 1 of a window that lie inside the input along one axis. */
 typedef struct {
   int32_t first;
@@ -136,12 +142,12 @@ static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, i
 
 /* The outputs of `channel` at two positions: its constants are read once. */
 static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel,
-                                    const int32_t sums[2], int8_t *output0, int8_t *output1) {
+                                    reds_pair sums, int8_t *output0, int8_t *output1) {
   const int32_t bias = outputs->bias[channel];
   const int32_t multiplier = outputs->multiplier[channel];
   const int32_t shift = outputs->shift[channel];
-  const int32_t scaled0 = reds_requantise_channel(sums[0] + bias, multiplier, shift);
-  const int32_t scaled1 = reds_requantise_channel(sums[1] + bias, multiplier, shift);
+  const int32_t scaled0 = reds_requantise_channel(sums.first + bias, multiplier, shift);
+  const int32_t scaled1 = reds_requantise_channel(sums.second + bias, multiplier, shift);
   output0[channel] = reds_clamp(scaled0 + outputs->offset, outputs->activation);
   output1[channel] = reds_clamp(scaled1 + outputs->offset, outputs->activation);
 }

@@ -55,6 +55,7 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         flash_bytes=_flash_parts(facts),
         switch_instructions=max(switches),
         stack_bytes=run.stack_bytes,
+        arena_used_bytes=run.arena_bytes,
         ram_bytes=firmware.ram_bytes,
         notes=facts.notes,
         versions=facts.versions,

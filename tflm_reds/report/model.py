@@ -89,6 +89,7 @@ class Report:
     flash_bytes: Mapping[str, int]
     switch_instructions: int | None = None
     stack_bytes: int | None = None
+    arena_used_bytes: int | None = None
     ram_bytes: int | None = None
     relinked: bool = False
     notes: tuple[str, ...] = ()

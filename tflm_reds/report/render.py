@@ -35,6 +35,8 @@ def render_markdown(report: Report) -> str:
                 _per_op(report),
                 "## Flash",
                 "\n".join(f"- {part}: {size:,} B" for part, size in report.flash_bytes.items()),
+                "## RAM",
+                _ram(report),
                 "## Bit-exactness",
                 _differences(report),
                 "## How it was built",
@@ -46,6 +48,15 @@ def render_markdown(report: Report) -> str:
         )
         + "\n"
     )
+
+
+def _ram(report: Report) -> str:
+    marks = {
+        "image, the reserved stack included": report.ram_bytes,
+        "stack, high-water mark (simulated)": report.stack_bytes,
+        "arena, high-water mark (simulated)": report.arena_used_bytes,
+    }
+    return "\n".join(f"- {what}: {_count(size)} B" for what, size in marks.items())
 
 
 def _legend(report: Report) -> str:
