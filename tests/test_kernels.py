@@ -19,9 +19,7 @@ from tflm_reds.reference import run_op
 
 SOURCES = sorted(KERNELS.glob("*.c"))
 ERROR_ARGUMENT = 1
-EXAMPLES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 zero_points = st.sampled_from([-128, 127, 0, -1]) | st.integers(-128, 127)
 sizes = st.integers(1, 9)
 seeds = st.integers(0, 2**32 - 1)

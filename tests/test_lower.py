@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_nets import NetBuilder, dense_net, ds_cnn, every_op
 
@@ -90,7 +90,6 @@ def test_flash_bytes_of_the_full_image_count_every_weight_and_table(make):
 
 
 @given(st.lists(st.tuples(st.integers(1, 999), st.integers(0, 9), st.integers(0, 4)), max_size=15))
-@settings(deadline=None)
 def test_blocks_that_live_together_never_overlap(drawn):
     blocks = [Block(str(i), size, at, at + span) for i, (size, at, span) in enumerate(drawn)]
     offsets = place(blocks)

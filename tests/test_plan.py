@@ -31,7 +31,7 @@ def test_reference_networks_have_their_published_macs():
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 1000),
     st.sampled_from(["bottom-up", "top-down"]),

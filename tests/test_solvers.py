@@ -62,7 +62,7 @@ def ds_cnn_problem(channels: int, objective: str, budget: float) -> WidthProblem
     return WidthProblem(widths, utilities, terms, int(budget * problem.macs(sizes)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.sampled_from([CHAIN, TWO_CHAINS, ()]), st.booleans())
 def test_exact_solver_equals_enumeration(seed, edges, ties):
     problem = random_problem(seed, edges, ties)
@@ -142,7 +142,7 @@ def test_milp_prints_nothing(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
 def test_objectives_rise_and_flatten(scores):
     scores = np.sort(scores)[::-1]

@@ -46,7 +46,7 @@ static int32_t sum_channel(const window *w, const int8_t *input, const int8_t *f
 
 /* Four channels: one word of inputs and one of weights for each tap. */
 static REDS_NOINLINE void sum_four_channels(const window *w, const int8_t *input,
-                                            const int8_t *filter, int32_t *restrict sums) {
+                                            const int8_t *filter, int32_t *sums) {
   const uint32_t offsets = ((uint32_t)w->input_offset << 16) | ((uint32_t)w->input_offset & 0xffff);
   const int32_t input_step = w->dilation.width * w->input->channel_stride;
   const int32_t filter_step = w->filter->channel_stride;

@@ -32,8 +32,10 @@ static inline int32_t multiply_word(uint32_t weights, uint32_t even, uint32_t od
   return reds_multiply_pairs(reds_odd_bytes(weights), odd, sum);
 }
 
-static REDS_NOINLINE row_sums multiply_rows(const int8_t *const *rows, int32_t length,
-                                            const uint32_t *inputs) {
+/* The result is stored once at the end: as a return value, clang would keep it in memory
+ * throughout. */
+static REDS_NOINLINE void multiply_rows(const int8_t *const *rows, int32_t length,
+                                        const uint32_t *inputs, row_sums *result) {
   const int8_t *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
   row_sums sums = {0, 0, 0, 0};
   for (const int8_t *end = row0 + (length & ~3); row0 != end; inputs += 2) {
@@ -51,7 +53,7 @@ static REDS_NOINLINE row_sums multiply_rows(const int8_t *const *rows, int32_t l
     sums.row2 = multiply_word(reds_load_last(rows[2], length), even, odd, sums.row2);
     sums.row3 = multiply_word(reds_load_last(rows[3], length), even, odd, sums.row3);
   }
-  return sums;
+  *result = sums;
 }
 
 static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
@@ -65,7 +67,8 @@ static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
       /* Missing rows repeat the last one; their sums are dropped. */
       rows[i] = filter + (channel + (i < last ? i : last)) * filter_dims->channel_stride;
     }
-    const row_sums sums = multiply_rows(rows, filter_dims->channels, inputs);
+    row_sums sums;
+    multiply_rows(rows, filter_dims->channels, inputs, &sums);
     output[channel] = reds_output(outputs, channel, sums.row0);
     if (last >= 1) output[channel + 1] = reds_output(outputs, channel + 1, sums.row1);
     if (last >= 2) output[channel + 2] = reds_output(outputs, channel + 2, sums.row2);

@@ -103,10 +103,11 @@ static inline reds_block reds_multiply_group(uint32_t row0, uint32_t row1, const
   return sums;
 }
 
-/* Two weight rows x two patches. */
-static REDS_NOINLINE reds_block reds_multiply_rows(const reds_segments *segments,
-                                                   const int8_t *row0, const int8_t *row1,
-                                                   const uint32_t *patches) {
+/* Two weight rows x two patches. The result is stored once at the end: as a return value, clang
+ * would keep it in memory throughout. */
+static REDS_NOINLINE void reds_multiply_rows(const reds_segments *segments, const int8_t *row0,
+                                             const int8_t *row1, const uint32_t *patches,
+                                             reds_block *result) {
   const int32_t length = segments->length, whole = length & ~3;
   reds_block sums = {{0, 0}, {0, 0}};
   for (int32_t count = segments->count; count > 0; --count) {
@@ -124,7 +125,7 @@ static REDS_NOINLINE reds_block reds_multiply_rows(const reds_segments *segments
     row0 += segments->stride;
     row1 += segments->stride;
   }
-  return sums;
+  *result = sums;
 }
 
 /* All `channels` outputs of two patches. For an odd last patch, `output1` is `output0`: the second
@@ -138,8 +139,8 @@ static inline void reds_multiply_patches(const reds_segments *segments,
   for (int32_t channel = 0; channel < channels; channel += 2, filter += 2 * row) {
     /* An odd last row is multiplied twice. */
     const int32_t next = channel + 1 < channels ? channel + 1 : channel;
-    const reds_block sums =
-        reds_multiply_rows(segments, filter, filter + (next - channel) * row, patches);
+    reds_block sums;
+    reds_multiply_rows(segments, filter, filter + (next - channel) * row, patches, &sums);
     reds_output_pair(&outputs, channel, sums.row0, output0, output1);
     reds_output_pair(&outputs, next, sums.row1, output0, output1);
   }
