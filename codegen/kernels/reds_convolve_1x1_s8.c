@@ -9,7 +9,8 @@ static int arguments_valid(const reds_context *context, const reds_conv_params *
                            const reds_dims *input, const reds_dims *filter,
                            const reds_dims *output) {
   return reds_dims_valid(input) && reds_dims_valid(output) &&
-         reds_filter_valid(filter, output->channels) && filter->height == 1 && filter->width == 1 && filter->channels == input->channels &&
+         reds_filter_valid(filter, output->channels) && filter->height == 1 &&
+         filter->width == 1 && filter->channels == input->channels &&
          input->height == output->height && input->width == output->width &&
          reds_conv_params_valid(params, filter, output) && params->stride.height == 1 &&
          params->stride.width == 1 && params->padding.height == 0 && params->padding.width == 0 &&

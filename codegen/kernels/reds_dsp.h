@@ -1,8 +1,9 @@
-/* The DSP instructions of ARMv7E-M and ARMv8-M as inline assembly: the ACLE intrinsics that would do
- * the same are missing from the GCC 7 of the Arduino cores. Not public.
+/* The DSP instructions of ARMv7E-M and ARMv8-M as inline assembly: the ACLE intrinsics that would
+ * do the same are missing from the GCC 7 of the Arduino cores. Not public.
  *
  * A "pair" is two int16 in one register. SXTB16 widens bytes 0 and 2 of a word, SXTB16 with ROR #8
- * bytes 1 and 3; data and weights pair their bytes in the same way, so the order does not matter. */
+ * bytes 1 and 3; data and weights pair their bytes in the same way, so the order does not
+ * matter. */
 #ifndef REDS_DSP_H_
 #define REDS_DSP_H_
 

@@ -102,7 +102,8 @@ typedef struct {
 reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params *params,
                              const reds_requantisation *requantisation, const reds_dims *input_dims,
                              const int8_t *input, const reds_dims *filter_dims,
-                             const int8_t *filter, const int32_t *bias, const reds_dims *output_dims, int8_t *output);
+                             const int8_t *filter, const int32_t *bias,
+                             const reds_dims *output_dims, int8_t *output);
 
 /* Bytes of scratch on every core; a static buffer needs the maximum over the subnets. */
 size_t reds_convolve_s8_get_buffer_size(const reds_dims *filter_dims);

@@ -7,9 +7,9 @@
  *   group of 4 inputs:  patch 0 (0, 2)  patch 0 (1, 3)  patch 1 (0, 2)  patch 1 (1, 3)
  *
  * A weight row is `count` segments of `length` active weights, `stride` apart: one for each tap of
- * the kernel, or a single one when no input channel is cut. The last group of a segment whose length
- * is no multiple of 4 reads the segment's last four weights again and multiplies by 0 those that
- * earlier groups have done: no weight outside the row is ever read. */
+ * the kernel, or a single one when no input channel is cut. The last group of a segment whose
+ * length is no multiple of 4 reads the segment's last four weights again and multiplies by 0 those
+ * that earlier groups have done: no weight outside the row is ever read. */
 #ifndef REDS_PATCHES_H_
 #define REDS_PATCHES_H_
 

@@ -100,7 +100,7 @@ static inline int32_t reds_high_multiply(int32_t value, int32_t multiplier) {
   return (int32_t)(((int64_t)value * multiplier + (1 << 30)) >> 31);
 }
 
-/* value / 2^exponent, rounded half away from zero; exponent 0 .. 31 (TFLM's RoundingDivideByPOT). */
+/* value / 2^exponent, rounded half away from zero (TFLM's RoundingDivideByPOT); exponent 0 .. 31. */
 static inline int32_t reds_rounding_shift(int32_t value, int32_t exponent) {
   const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1);
   const int32_t threshold = (mask >> 1) + (value < 0);
