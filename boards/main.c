@@ -51,7 +51,8 @@ typedef struct {
 } run;
 
 static run run_sample(int32_t subnet, int32_t sample) {
-  for (int32_t i = 0; i < FIRMWARE_INPUT_BYTES; i++) firmware_input[i] = firmware_samples[sample][i];
+  const int8_t *input = firmware_samples[sample];
+  for (int32_t i = 0; i < FIRMWARE_INPUT_BYTES; i++) firmware_input[i] = input[i];
   const uint32_t start = DWT_CYCCNT;
   const reds_status status = firmware_invoke(subnet);
   run result = {.cycles = DWT_CYCCNT - start};
@@ -137,17 +138,17 @@ int main(void) {
   DEMCR |= 1u << 24; /* trace enable, for the cycle counter */
   DWT_CTRL |= 1u;
   report_boot();
-  if (reds_init(&firmware_state, &FIRMWARE_MODEL, firmware_arena, FIRMWARE_ARENA_BYTES) != REDS_OK) {
-    failures++;
-  }
+  const reds_status status =
+      reds_init(&firmware_state, &FIRMWARE_MODEL, firmware_arena, FIRMWARE_ARENA_BYTES);
+  failures += status != REDS_OK;
   for (int32_t subnet = 0; subnet < FIRMWARE_SUBNETS; subnet++) {
     for (int32_t sample = 0; sample < FIRMWARE_SAMPLES; sample++) {
       failures += report_sample(subnet, sample);
     }
   }
   failures += report_switches();
-  const int32_t stack_size = (int32_t)((uint8_t *)firmware_stack_top - (uint8_t *)firmware_stack_bottom);
-  report_memory("STACK", stack_used(), stack_size);
+  const int32_t stack_words = (int32_t)(firmware_stack_top - firmware_stack_bottom);
+  report_memory("STACK", stack_used(), stack_words * (int32_t)sizeof(uint32_t));
   report_memory("ARENA", arena_used(), FIRMWARE_ARENA_BYTES);
   record_begin("DONE");
   record_integer("failures", failures);

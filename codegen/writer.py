@@ -1,6 +1,5 @@
 """Write a Program as a folder of C11 files: the model, the kernels it uses, the executor."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -49,15 +48,6 @@ def write_sources(program: Program, folder: str | Path) -> list[Path]:
 def model_identifier(program: Program) -> str:
     """The C identifier that files and symbols of the model start with."""
     return cformat.identifier(program.name, "model")
-
-
-def build_hash(paths: Iterable[str | Path]) -> str:
-    """Eight hex digits over the names and contents of generated files."""
-    digest = hashlib.sha256()
-    for path in sorted(map(Path, paths), key=lambda path: path.name):
-        content = path.read_bytes()
-        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:8]
 
 
 def render(program: Program, template: str) -> str:

@@ -28,7 +28,7 @@ from unicorn.arm_const import (
 )
 
 from tflm_reds.codegen.cores import find_core
-from tflm_reds.codegen.toolchain import build_image, build_shared_library
+from tflm_reds.codegen.toolchain import Compiler, build_image, build_shared_library
 
 TESTS = Path(__file__).parent
 KERNELS = TESTS.parent / "codegen" / "kernels"
@@ -83,12 +83,13 @@ class CortexM4:
         folder: Path,
         include: Path = KERNELS,
         flags: Iterable[str] = (),
+        compiler: Compiler | None = None,
     ) -> None:
         script = TESTS / "cortex_m" / "kernels.ld"
         sources = [*sources, TESTS / "cortex_m" / "freestanding.c"]
-        image = build_image(
-            sources, folder / "m4.elf", find_core("cortex-m4f"), script, [include], [*flags]
-        )
+        core = find_core("cortex-m4f")
+        elf = folder / "m4.elf"
+        image = build_image(sources, elf, core, script, [include], [*flags], compiler)
         self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
         self._load(image)

@@ -3,6 +3,8 @@
 The host runs the plain bodies, the Cortex-M4F the DSP bodies.
 """
 
+import importlib.util
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +16,11 @@ from machines import KERNELS, CortexM4, Host
 from random_nets import NetBuilder
 
 from tflm_reds.codegen.passes.select_kernels import scratch_bytes
+from tflm_reds.codegen.toolchain import target_compiler
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.reference import run_op
 
 SOURCES = sorted(KERNELS.glob("*.c"))
-ERROR_ARGUMENT = 1
 EXAMPLES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 zero_points = st.sampled_from([-128, 127, 0, -1]) | st.integers(-128, 127)
 sizes = st.integers(1, 9)
@@ -36,7 +38,17 @@ def cortex(tmp_path_factory) -> CortexM4:
     return CortexM4(SOURCES, tmp_path_factory.mktemp("m4"))
 
 
-@pytest.fixture(params=["host", "cortex"])
+@pytest.fixture(scope="module")
+def cortex_zig(tmp_path_factory) -> CortexM4:
+    """The same kernels by clang, where the default compiler is gcc."""
+    compiler = target_compiler()
+    if compiler.is_zig or importlib.util.find_spec("ziglang") is None:
+        pytest.skip("only where both arm-none-eabi-gcc and ziglang are installed")
+    zig = replace(compiler, command=(sys.executable, "-m", "ziglang", "cc"), is_zig=True)
+    return CortexM4(SOURCES, tmp_path_factory.mktemp("zig"), compiler=zig)
+
+
+@pytest.fixture(params=["host", "cortex", "cortex_zig"])
 def machine(request):
     return request.getfixturevalue(request.param)
 

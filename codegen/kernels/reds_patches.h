@@ -1,7 +1,7 @@
 /* Convolution as a matrix product, for cores with the DSP extension. Not public.
  *
  * Two input patches are expanded to int16 with the zero point subtracted; then each block of two
- * weight rows x two patches takes 4 loads, 4 unpackings and 8 SMLAD for 16 products. The two
+ * weight rows x two patches takes 6 loads, 4 unpackings and 8 SMLAD for 16 products. The two
  * patches are interleaved, so that one pointer walks both:
  *
  *   group of 4 inputs:  patch 0 (0, 2)  patch 0 (1, 3)  patch 1 (0, 2)  patch 1 (1, 3)
@@ -83,7 +83,7 @@ static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t
 
 /* Sums of 2 rows x 2 patches: a struct of scalars stays in registers under every compiler. */
 typedef struct {
-  reds_pair row0, row1;
+  reds_sums row0, row1;
 } reds_block;
 
 /* One group of four inputs. */

@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
   int32_t first;
   int32_t second;
-} reds_pair;
+} reds_sums;
 
 /* The taps first .. last - 1 of a window that lie inside the input along one axis. */
 typedef struct {
@@ -100,7 +100,7 @@ static inline int32_t reds_high_multiply(int32_t value, int32_t multiplier) {
   return (int32_t)(((int64_t)value * multiplier + (1 << 30)) >> 31);
 }
 
-/* value / 2^exponent, rounded half away from zero (TFLM's RoundingDivideByPOT); exponent 0 .. 31. */
+/* value / 2^exponent (0 .. 31), rounded half away from zero (TFLM's RoundingDivideByPOT). */
 static inline int32_t reds_rounding_shift(int32_t value, int32_t exponent) {
   const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1);
   const int32_t threshold = (mask >> 1) + (value < 0);
@@ -142,7 +142,7 @@ static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, i
 
 /* The outputs of `channel` at two positions: its constants are read once. */
 static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel,
-                                    reds_pair sums, int8_t *output0, int8_t *output1) {
+                                    reds_sums sums, int8_t *output0, int8_t *output1) {
   const int32_t bias = outputs->bias[channel];
   const int32_t multiplier = outputs->multiplier[channel];
   const int32_t shift = outputs->shift[channel];
