@@ -151,7 +151,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status (0, or the error's `exit_code`)."""
     parsed = parse_arguments(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     # TensorFlow takes seconds to import: --help must not wait for it.
     from tflm_reds.options import BuildOptions
 
