@@ -47,6 +47,7 @@ class _EpochLines(keras.callbacks.Callback):
         self.progress, self.total = progress, total
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
+        """Print a line for about every tenth of the epochs, and for the last."""
         every = max(1, self.total // 10)
         if (epoch + 1) % every and epoch + 1 != self.total:
             return
