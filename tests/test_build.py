@@ -95,6 +95,12 @@ def test_nested_model_builds_again_to_the_same_bytes(workspace, built):
     assert str(workspace) not in text and str(ROOT) not in text
 
 
+@pytest.mark.parametrize("name", ["reds", "two__bars"])
+def test_a_name_that_the_writer_changes_still_builds(workspace, name):
+    """`reds` is the runtime's own prefix; the firmware must use the symbols as written."""
+    assert run(workspace, "--quiet", "--epochs", "0", "--name", name, out=name) == 0
+
+
 def test_prints_the_table(workspace, capsys):
     assert run(workspace, "--budgets", "0.5") == 0
     captured = capsys.readouterr()

@@ -9,6 +9,7 @@ import tflm_reds as reds
 from tflm_reds import tflm_verify
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
+from tflm_reds.tflite_io import write_reds_model
 from tflm_reds.verify import comparison_inputs, verify
 
 
@@ -19,12 +20,13 @@ def test_keras_to_c_and_tflm(name, tmp_path):
     net = reds.quantize(reds.nest(model, (x, y), budgets=(0.3, 0.6)), x)
     host = HostLibrary(lower(net), tmp_path)
     wheel = pinned_wheel()
+    path = write_reds_model(net, tmp_path / "reds.tflite")
     implementations = {
         "host": lambda x: np.stack(
             [host.run(x, k).reshape(len(x), -1) for k in range(net.subnet_count)]
         ),
         "tflm_sliced": tflm_verify.sliced_models(net, wheel),
-        "tflm": tflm_verify.custom_ops(net, wheel),
+        "tflm": tflm_verify.custom_ops(net, path, wheel),
     }
     differences = verify(net, comparison_inputs(net, x, 100), implementations)
     assert all(count == 0 for counts in differences.values() for count in counts)

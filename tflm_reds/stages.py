@@ -12,7 +12,7 @@ from tflm_reds.codegen.firmware import Firmware, Samples, SubnetSize, build_firm
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
-from tflm_reds.codegen.writer import write_sources
+from tflm_reds.codegen.writer import model_identifier, write_sources
 from tflm_reds.datasets import Dataset
 from tflm_reds.errors import SimulationError, ToolchainError
 from tflm_reds.files import staged_folder, write_text
@@ -118,7 +118,7 @@ def measure(
         floating = [accuracy(o, dataset.y_test) for o in _predict(nested, dataset.x_test)]
     with progress.stage(f"Build the image for {board.title}, run it in Unicorn"):
         firmware = build_firmware(
-            sources, net.name, Samples.from_net(net, x[:EMBEDDED_SAMPLES]), board,
+            sources, model_identifier(program), Samples.from_net(net, x[:EMBEDDED_SAMPLES]), board,
             folder / "firmware", subnet_sizes(program),
         )  # fmt: skip
         run = UnicornSimulator().run(firmware)
@@ -192,14 +192,17 @@ def _tflm_implementations(
     """TFLM's own interpreter, where its wheel and the extra `tflm` can be had."""
     try:
         from tflm_reds import tflm_verify
+        from tflm_reds.tflite_io import write_reds_model
+        from tflm_reds.tflm_wheel import find_wheel
 
-        wheel = tflm_verify.prepare(net, folder / "tflm")
-    except (ImportError, ToolchainError) as error:
-        notes.append(f"Not compared with TFLM: {error} (pip install 'tflm-reds[tflm]')")
+        model = write_reds_model(net, folder / "tflm" / f"{net.name}.tflite")
+        wheel = find_wheel()
+    except ToolchainError as error:
+        notes.append(f"Not compared with TFLM: {error}")
         return {}
     return {
         "tflm_sliced": tflm_verify.sliced_models(net, wheel),
-        "tflm": tflm_verify.custom_ops(net, wheel),
+        "tflm": tflm_verify.custom_ops(net, model, wheel),
     }
 
 

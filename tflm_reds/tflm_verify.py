@@ -7,20 +7,10 @@ import numpy as np
 
 from tflm_reds.codegen.tflm.library import build_custom_ops
 from tflm_reds.quantized import QuantizedNet
-from tflm_reds.tflite_io import write_reds_model, write_stock_model
+from tflm_reds.tflite_io import write_stock_model
 from tflm_reds.tflm import Interpreter
-from tflm_reds.tflm_wheel import Wheel, find_wheel
+from tflm_reds.tflm_wheel import Wheel
 from tflm_reds.verify import Implementation
-
-
-def prepare(net: QuantizedNet, folder: str | Path) -> Wheel:
-    """Write the model with our custom ops into `folder`; find or install TFLM's wheel.
-
-    Raises:
-        ToolchainError: if no wheel can be had.
-    """
-    write_reds_model(net, Path(folder) / f"{net.name}.tflite")
-    return find_wheel()
 
 
 def sliced_models(net: QuantizedNet, wheel: Wheel) -> Implementation:
@@ -38,17 +28,16 @@ def sliced_models(net: QuantizedNet, wheel: Wheel) -> Implementation:
     return run
 
 
-def custom_ops(net: QuantizedNet, wheel: Wheel, seed: int = 0) -> Implementation:
-    """All subnets in one `.tflite` with our custom ops; a random switch before each inference."""
+def custom_ops(net: QuantizedNet, model: str | Path, wheel: Wheel, seed: int = 0) -> Implementation:
+    """The file `model` of `write_reds_model`; a random switch before each inference."""
 
     def run(x: np.ndarray) -> np.ndarray:
         pairs = [(k, i) for k in range(net.subnet_count) for i in range(len(x))]
         order = np.random.default_rng(seed).permutation(np.array(pairs))
         subnets, inputs = order[:, 0], order[:, 1]
         with tempfile.TemporaryDirectory() as folder:
-            path = write_reds_model(net, Path(folder) / "reds.tflite")
             library = build_custom_ops(folder, wheel.abi)
-            with Interpreter(path, library, wheel) as tflm:
+            with Interpreter(model, library, wheel) as tflm:
                 rows = tflm.run_switching(x[inputs], subnets.tolist()).reshape(len(order), -1)
         outputs = np.empty((net.subnet_count, len(x), rows.shape[1]), np.int8)
         outputs[subnets, inputs] = rows
