@@ -7,21 +7,19 @@ Scores are lognormal, seeded: real ones need a trained network and change nothin
 
 import argparse
 import json
-import platform
 import tracemalloc
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.rows import RESULTS, versions
 from tflm_reds.files import write_text
 from tflm_reds.plan import DIRECTIONS, SOLVERS, MacTerm, plan_widths
 from tflm_reds.solvers.objectives import OBJECTIVES
 from tflm_reds.solvers.problem import Solution, WidthProblem
 
 BUDGETS = (0.25, 0.5, 0.75)
-RESULTS = Path(__file__).parents[1] / "docs" / "results" / "planner.json"
 
 
 def ds_cnn(
@@ -110,14 +108,13 @@ def main() -> None:
     """Print a line for each row and write them all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the scores (default 3)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="file (default %(default)s)")
+    results = RESULTS / "planner.json"
+    parser.add_argument("--out", type=Path, default=results, help="file (default %(default)s)")
     arguments = parser.parse_args()
-    versions = {name: version(name) for name in ("numpy", "scipy")}
-    versions["python"] = platform.python_version()
     command = f"python -m benchmarks.planner --seeds {arguments.seeds}"
     rows = []
     for row in all_rows(arguments.seeds):
-        rows.append(row | {"versions": versions, "command": command})
+        rows.append(row | {"versions": versions("numpy", "scipy"), "command": command})
         print(*(row[key] for key in list(row) if key not in ("widths", "status")), flush=True)
     write_text(arguments.out, json.dumps(rows, indent=1) + "\n")
 

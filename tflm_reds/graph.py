@@ -21,6 +21,9 @@ from tflm_reds.solvers.problem import MacTerm, count_macs
 Weights = Mapping[str, np.ndarray]
 """Float32 arrays by "node/kind"; kinds: kernel, bias, gamma, beta, mean, variance."""
 
+BATCH_NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
+"""Kinds of a batch_norm node's weights, in Keras's order."""
+
 LINEAR_OPS = ("conv2d", "depthwise_conv2d", "dense")
 
 
@@ -113,8 +116,8 @@ class LayerGraph:
 
     def _node_axes(self, node: Node) -> list[tuple[str | None, Axis]]:
         if node.op == "batch_norm":
-            kinds = ("gamma", "beta", "mean", "variance")
-            return [(node.group, Axis(f"{node.name}/{kind}", 0)) for kind in kinds]
+            names = [f"{node.name}/{kind}" for kind in BATCH_NORM_WEIGHTS]
+            return [(node.group, Axis(name, 0)) for name in names]
         if node.op not in LINEAR_OPS:
             return []
         kernel = f"{node.name}/kernel"

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tflm_reds.errors import ModelError
-from tflm_reds.graph import LayerGraph, Node, Weights, slice_weights
+from tflm_reds.graph import BATCH_NORM_WEIGHTS, LayerGraph, Node, Weights, slice_weights
 from tflm_reds.keras_writer import build_model, convolution_options, stock_layer, write_model
 from tflm_reds.nested_layers import (
     NestedBatchNormalization,
@@ -142,8 +142,8 @@ class NestedModel(keras.Model):
             layer = self.backbone.get_layer(node.name)
             if node.op == "batch_norm":
                 values = layer.norms[index].get_weights()
-                kinds = ("gamma", "beta", "mean", "variance")
-                norms |= {f"{node.name}/{k}": v for k, v in zip(kinds, values, strict=True)}
+                pairs = zip(BATCH_NORM_WEIGHTS, values, strict=True)
+                norms |= {f"{node.name}/{kind}": value for kind, value in pairs}
                 shared |= {name: np.zeros(node.channels) for name in norms if name not in shared}
             elif layer.weights:
                 kinds = ("kernel", "bias")
@@ -236,7 +236,7 @@ def _without_output(name: str, own: set[str]) -> str:
 
 def _assign(layer: keras.Layer, node: Node, weights: Weights) -> None:
     if node.op == "batch_norm":
-        values = [weights[f"{node.name}/{k}"] for k in ("gamma", "beta", "mean", "variance")]
+        values = [weights[f"{node.name}/{kind}"] for kind in BATCH_NORM_WEIGHTS]
         for norm, width in zip(layer.norms, layer.widths, strict=True):
             norm.set_weights([value[:width] for value in values])
     elif layer.weights:

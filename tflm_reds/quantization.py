@@ -12,7 +12,7 @@ import numpy as np
 
 from tflm_reds.calibrate import Ranges, calibrate
 from tflm_reds.errors import QuantizationError
-from tflm_reds.graph import LINEAR_OPS, LayerGraph, Node, Weights
+from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, LayerGraph, Node, Weights
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import check_calibration
 from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor
@@ -59,9 +59,10 @@ def quantize(
     x, _ = check_calibration(graph, x)
     steps = fuse(graph)
     ranges = calibrate(nested, x, [graph.nodes[0].name, *(step.last.name for step in steps)])
-    tensors = _tensors(nested, steps, ranges)
+    sources = _sources(graph, steps)
+    tensors = _tensors(nested, steps, sources, ranges)
     arrays = [nested.subnet_arrays(k) for k in range(nested.subnet_count)]
-    ops = tuple(_op(graph, step, tensors, arrays) for step in steps)
+    ops = tuple(_op(step, tensors[sources[step.head.name]], arrays) for step in steps)
     return QuantizedNet(
         name=c_identifier(name or nested.name),
         tensors=tensors,
@@ -96,13 +97,21 @@ def _fuses_relu(step: Step) -> bool:
     return step.activation == "none" and step.head.op in (*LINEAR_OPS, "max_pool", "average_pool")
 
 
-def _tensors(nested: NestedModel, steps: list[Step], ranges: Ranges) -> dict[str, QuantTensor]:
-    """Activation tensors by the name of the node that completes them."""
+def _sources(graph: LayerGraph, steps: list[Step]) -> dict[str, str]:
+    """Name of the tensor that each step reads, by the step's head: fused nodes have no tensor."""
+    made = {graph.nodes[0].name: graph.nodes[0].name}
+    made |= {step.last.name: step.head.name for step in steps}
+    return {step.head.name: made[step.head.inputs[0]] for step in steps}
+
+
+def _tensors(
+    nested: NestedModel, steps: list[Step], sources: dict[str, str], ranges: Ranges
+) -> dict[str, QuantTensor]:
+    """The input, and the tensor of each step by the name of its head."""
     first = nested.graph.nodes[0]
     tensors = {first.name: _tensor(nested, first, *affine(*ranges[first.name]))}
-    names = {first.name: first.name}
     for step in steps:
-        source = tensors[names[step.head.inputs[0]]]
+        source = tensors[sources[step.head.name]]
         if step.head.op in _KEEPS_SCALE:
             scale, zero_point = source.scale, source.zero_point
         elif step.head.op == "softmax":
@@ -110,7 +119,6 @@ def _tensors(nested: NestedModel, steps: list[Step], ranges: Ranges) -> dict[str
         else:
             scale, zero_point = affine(*ranges[step.last.name])
         tensors[step.head.name] = _tensor(nested, step.last, scale, zero_point, step.head.name)
-        names |= {step.head.name: step.head.name, step.last.name: step.head.name}
     return tensors
 
 
@@ -128,11 +136,8 @@ def affine(low: float, high: float) -> tuple[float, int]:
     return scale, int(np.clip(round(-128 - low / scale), -128, 127))
 
 
-def _op(
-    graph: LayerGraph, step: Step, tensors: dict[str, QuantTensor], arrays: list[dict]
-) -> QuantOp:
+def _op(step: Step, source: QuantTensor, arrays: list[dict[str, np.ndarray]]) -> QuantOp:
     head = step.head
-    source = _step_tensor(tensors, graph, head)
     attributes = {
         "stride": head.stride,
         "dilation": head.dilation,
@@ -142,22 +147,12 @@ def _op(
         "alpha": head.slope,
     }
     if head.op in LINEAR_OPS:
-        attributes |= _quantize_weights(graph, step, source, arrays)
+        attributes |= _quantize_weights(step, source, arrays)
     kind, activation = _KINDS[head.op], step.activation
     return QuantOp(kind, head.name, (source.name,), head.name, activation, **attributes)
 
 
-def _step_tensor(tensors: dict[str, QuantTensor], graph: LayerGraph, head: Node) -> QuantTensor:
-    """The tensor that `head` reads: fused nodes have none of their own."""
-    node = graph.source(head)
-    while node.name not in tensors:
-        node = graph.source(node)
-    return tensors[node.name]
-
-
-def _quantize_weights(
-    graph: LayerGraph, step: Step, source: QuantTensor, arrays: list[dict[str, np.ndarray]]
-) -> dict:
+def _quantize_weights(step: Step, source: QuantTensor, arrays: list[dict[str, np.ndarray]]) -> dict:
     head = step.head
     kernel = arrays[-1][f"{head.name}/kernel"].astype(np.float64)
     rows = _rows(head, kernel)
@@ -182,8 +177,7 @@ def _gain_and_offset(step: Step, weights: Weights, subnet: int) -> tuple[np.ndar
         return np.ones(size), bias
     name, epsilon = step.batch_norm.name, step.batch_norm.epsilon
     gamma, beta, mean, variance = (
-        weights[f"{name}/{kind}"].astype(np.float64)
-        for kind in ("gamma", "beta", "mean", "variance")
+        weights[f"{name}/{kind}"].astype(np.float64) for kind in BATCH_NORM_WEIGHTS
     )
     if gamma.min() <= 0:
         raise QuantizationError(
