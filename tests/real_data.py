@@ -7,7 +7,15 @@ import pytest
 
 DATA = Path(os.environ.get("TFLM_REDS_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
-needs_speech_commands = pytest.mark.skipif(
-    not (DATA / "kws_speech_commands_mfcc.npz").is_file(),
-    reason="no Speech Commands features: set TFLM_REDS_DATA to the data directory",
-)
+
+def needs(*files: str) -> pytest.MarkDecorator:
+    """Skip a test unless the data directory holds all `files`."""
+    absent = [name for name in files if not (DATA / name).is_file()]
+    return pytest.mark.skipif(
+        bool(absent), reason=f"no {', '.join(absent)}: set TFLM_REDS_DATA to the data directory"
+    )
+
+
+needs_speech_commands = needs("kws_speech_commands_mfcc.npz")
+needs_fashion_mnist = needs("fashion_mnist.npz", "weights_float.npz")
+needs_cifar10 = needs("cifar10_jpeg.npz", "cifar10_lossless.npz", "weights_float.npz")

@@ -17,6 +17,8 @@ PUBLISHED = {
     "cnn_l_kws": (None, 12_636_672),
     "ds_cnn_s_kws": (24_908, 2_656_768),
     "ds_cnn_l_kws": (422_844, 28_327_812),
+    "ds_cnn_s_fashion_mnist": (None, 3_788_544),
+    "ds_cnn_s_cifar10": (None, 5_234_176),
 }
 # Percent correct on the canonical test set with zeroed silence, on split_b's test part.
 ACCURACY = {
@@ -80,7 +82,10 @@ def test_digits_network_trains_in_seconds():
 
 
 def test_every_entry_names_a_data_set_of_its_input_shape():
-    shapes = {"digits": (8, 8, 1), "kws": (49, 10, 1), "kws_25_frames": (250,)}
+    shapes = {
+        "digits": (8, 8, 1), "kws": (49, 10, 1), "kws_25_frames": (250,),
+        "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3),
+    }  # fmt: skip
     for name, entry in ZOO.items():
         assert entry.name == name
         assert entry.build().input_shape[1:] == shapes[entry.dataset]
@@ -118,8 +123,8 @@ def test_weights_go_to_the_layers_in_order(tmp_path):
     ("arrays", "message"),
     [
         (dnn_weights(100), r"layer fc1 should have shape \(250, 144\), found shape \(250, 100\)"),
-        (dnn_weights(144, layers=3), "holds 3 layers.*expects 4"),
-        ({"x": np.zeros(3)}, "holds 0 layers"),
+        (dnn_weights(144, layers=3), "holds 3 layers of kind dense.*expects 4"),
+        ({"x": np.zeros(3)}, "holds 0 layers of kind dense.*expects 4"),
     ],
 )
 def test_wrong_weights_are_refused(tmp_path, arrays, message):

@@ -5,9 +5,11 @@ import numpy as np
 import scipy.special
 
 from tflm_reds.callbacks import BestSubnets, Distillation, RecalibrateBatchNorm, StopOnNaN
-from tflm_reds.datasets import Dataset
+from tflm_reds.datasets import Dataset, training_batches
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
+
+VALIDATION_BATCH = 256
 
 
 def train_float(
@@ -26,11 +28,11 @@ def train_float(
         "val_accuracy", patience=epochs, mode="max", restore_best_weights=True
     )
     model.fit(
-        dataset.x_train,
-        dataset.y_train,
-        batch_size,
-        epochs,
+        training_batches(dataset.x_train, dataset.y_train, batch_size, dataset.augment),
+        epochs=epochs,
+        shuffle=False,  # the batches are shuffled already
         validation_data=(dataset.x_validation, dataset.y_validation),
+        validation_batch_size=VALIDATION_BATCH,
         callbacks=[best],
         verbose=0,
     )
@@ -70,11 +72,11 @@ def fine_tune(
     if validated:
         chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), BestSubnets()]
     return nested.fit(
-        dataset.x_train,
-        y_train,
-        batch_size,
-        epochs,
+        training_batches(dataset.x_train, y_train, batch_size, dataset.augment),
+        epochs=epochs,
+        shuffle=False,  # the batches are shuffled already
         validation_data=(dataset.x_validation, y_validation) if validated else None,
+        validation_batch_size=VALIDATION_BATCH,
         callbacks=chosen,
         verbose=0,
     )

@@ -5,25 +5,39 @@ from functools import partial
 from pathlib import Path
 
 from tflm_reds.datasets.arrays import from_arrays
+from tflm_reds.datasets.augmentation import Augmentation, ImageAugmentation
+from tflm_reds.datasets.batches import training_batches
+from tflm_reds.datasets.cifar10 import load_cifar10, load_cifar10_test
 from tflm_reds.datasets.dataset import Dataset
 from tflm_reds.datasets.digits import load_digits
+from tflm_reds.datasets.fashion_mnist import load_fashion_mnist
 from tflm_reds.datasets.files import data_directory
 from tflm_reds.datasets.keyword_spotting import load_kws, load_kws_canonical_test
 from tflm_reds.errors import DataError
 
 __all__ = [
     "DATASETS",
+    "Augmentation",
     "Dataset",
+    "ImageAugmentation",
     "data_directory",
     "from_arrays",
+    "load_cifar10",
+    "load_cifar10_test",
     "load_dataset",
     "load_digits",
+    "load_fashion_mnist",
     "load_kws",
     "load_kws_canonical_test",
+    "training_batches",
 ]
 
 DATASETS: dict[str, Callable[[str | Path | None], Dataset]] = {
+    "cifar10": load_cifar10,
+    "cifar10_bytes": partial(load_cifar10, scale="bytes"),
+    "cifar10_lossless": partial(load_cifar10, test="lossless"),
     "digits": lambda data_dir: load_digits(),
+    "fashion_mnist": load_fashion_mnist,
     "kws": load_kws,
     "kws_25_frames": partial(load_kws, frames="every second"),
 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tflm_reds.datasets.augmentation import Augmentation
 from tflm_reds.errors import DataError
 
 
@@ -16,6 +17,7 @@ class Dataset:
         x_train, x_validation, x_test: float32 inputs, [n, *input shape].
         y_train, y_validation, y_test: int64 classes, [n], each from 0 to len(labels) - 1.
         labels: class names.
+        augment: changes batches of the training part, while training; never the other parts.
 
     Raises:
         DataError: if a part has NaN, a wrong shape, or a class without a label.
@@ -29,6 +31,7 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     labels: tuple[str, ...]
+    augment: Augmentation | None = None
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):

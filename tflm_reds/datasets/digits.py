@@ -3,6 +3,7 @@
 import numpy as np
 
 from tflm_reds.datasets.dataset import Dataset
+from tflm_reds.datasets.splits import stratified_parts
 from tflm_reds.errors import DataError
 
 SEED = 0
@@ -25,15 +26,3 @@ def load_digits() -> Dataset:
     parts = stratified_parts(y, (0.6, 0.2, 0.2), SEED)
     arrays = [array[rows] for rows in parts for array in (x, y)]
     return Dataset("digits", *arrays, tuple(map(str, range(10))))
-
-
-def stratified_parts(y: np.ndarray, shares: tuple[float, ...], seed: int) -> list[np.ndarray]:
-    """Divide the rows of `y` at random, every class in the same `shares`; rows ascend."""
-    random = np.random.default_rng(seed)
-    parts: list[list[np.ndarray]] = [[] for _ in shares]
-    for label in np.unique(y):
-        rows = random.permutation(np.flatnonzero(y == label))
-        cuts = np.round(np.cumsum(shares[:-1]) * len(rows)).astype(int)
-        for part, piece in zip(parts, np.split(rows, cuts), strict=True):
-            part.append(piece)
-    return [np.sort(np.concatenate(part)) for part in parts]

@@ -8,7 +8,7 @@ from keras import Model
 
 from tflm_reds.datasets import data_directory
 from tflm_reds.errors import ModelError
-from tflm_reds.zoo import digits, keyword_spotting
+from tflm_reds.zoo import digits, keyword_spotting, vision
 from tflm_reds.zoo.pretrained import WEIGHTS_FILE, load_pretrained
 
 
@@ -39,6 +39,18 @@ ZOO: dict[str, ZooEntry] = {
         ZooEntry("cnn_l_kws", keyword_spotting.cnn_l_kws, "kws"),
         ZooEntry("ds_cnn_s_kws", keyword_spotting.ds_cnn_s_kws, "kws", "arm_kws/ds_cnn_s"),
         ZooEntry("ds_cnn_l_kws", keyword_spotting.ds_cnn_l_kws, "kws"),
+        ZooEntry(
+            "ds_cnn_s_fashion_mnist",
+            vision.ds_cnn_s_fashion_mnist,
+            "fashion_mnist",
+            "reds_vision/fashion_mnist_ds_cnn_s",
+        ),
+        ZooEntry(
+            "ds_cnn_s_cifar10",
+            vision.ds_cnn_s_cifar10,
+            "cifar10",
+            "reds_vision/cifar10_ds_cnn_s",
+        ),
     )
 }
 
