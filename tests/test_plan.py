@@ -109,15 +109,17 @@ def test_budgets_are_decimal_fractions():
     assert plan.macs[0] == 29  # 0.29 * 100 is 28.999... in binary
 
 
-def test_milp_plans_residual_graphs_that_the_exact_solver_refuses():
-    sizes = dict.fromkeys(("stem", "left", "right"), 6)
-    pairs = (("stem", "left"), ("left", "right"), ("right", "stem"))
+def test_residual_graphs_are_planned_exactly():
+    """A stack in, an inner layer and a stack out that a shortcut convolution ties in a triangle."""
+    sizes = dict.fromkeys(("stem", "inner", "out"), 6)
+    pairs = (("stem", "inner"), ("inner", "out"), ("out", "stem"))
     terms = tuple(MacTerm("-".join(pair), 7, pair) for pair in pairs)
-    with pytest.raises(PlanError, match="solver='milp'"):
-        plan_widths(sizes, equal_scores(sizes), terms, [0.5])
-    plan = plan_widths(sizes, equal_scores(sizes), terms, [0.5], solver="milp")
-    assert plan.status == "optimal"
-    assert 0 < plan.macs[0] <= 0.5 * plan.macs[-1]
+    plans = [
+        plan_widths(sizes, equal_scores(sizes), terms, [0.5], solver=solver)
+        for solver in ("exact", "milp")
+    ]
+    assert plans[0].values == pytest.approx(plans[1].values, rel=1e-5)
+    assert plans[0].gap == 0 and 0 < plans[0].macs[0] <= 0.5 * plans[0].macs[-1]
 
 
 def test_own_objective_and_solver_are_named():

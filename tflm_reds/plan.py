@@ -14,7 +14,7 @@ from tflm_reds.solvers.checks import PlanRequest
 from tflm_reds.solvers.exact import solve_exact
 from tflm_reds.solvers.milp import solve_milp
 from tflm_reds.solvers.objectives import OBJECTIVES, Objective
-from tflm_reds.solvers.problem import MacTerm, Solution, WidthProblem, count_macs
+from tflm_reds.solvers.problem import Limit, MacTerm, Solution, WidthProblem, count_macs
 
 __all__ = ["SOLVERS", "MacTerm", "Plan", "count_macs", "plan_widths"]
 
@@ -222,7 +222,9 @@ def _solve_nested(
         allowed = {group: np.arange(lower[group], upper[group] + 1) for group in request.sizes}
         values = {group: utilities[group][widths] for group, widths in allowed.items()}
         capacity = request.capacity(budget)
-        solution = solve(WidthProblem(allowed, values, request.terms, capacity, time_limit))
+        solution = solve(
+            WidthProblem(allowed, values, (Limit("MACs", capacity, request.terms),), time_limit)
+        )
         if bottom_up:
             lower = solution.widths
         else:

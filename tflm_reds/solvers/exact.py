@@ -1,84 +1,93 @@
-"""The exact solver of chains: a Lagrangian bound, then labels that meet in the middle.
+"""The exact solver of graphs of small pathwidth: a Lagrangian bound, then labels.
 
-First the price at which the Lagrangian bound is lowest; it also yields a feasible choice. The
+First the prices at which the Lagrangian bound is lowest; they also yield a feasible choice. The
 optimum lies between the two. Widths and labels that cannot reach a target in that interval are
 dropped; if a choice at the target or above is left, the best one is the optimum. The target starts
 near the bound, where few labels survive, and falls until something is found.
 """
 
 import time
+from math import inf
 
-import numpy as np
-
-from tflm_reds.solvers.chain import Chain, chain_of
-from tflm_reds.solvers.labels import OutOfTimeError, Pruning, grow_labels, meet, trace
-from tflm_reds.solvers.lagrangian import Dual, solve_dual
+from tflm_reds.solvers.elimination import Elimination, eliminate
+from tflm_reds.solvers.labels import OutOfTimeError, Pruning, best_choice, grow_labels
+from tflm_reds.solvers.lagrangian import Choice, Dual, Priced, solve_dual
+from tflm_reds.solvers.milp import solve_milp
 from tflm_reds.solvers.problem import Solution, WidthProblem
 
-# Prices beside the best one: a label that has spent little or much is judged better by another.
+# Prices beside the best ones: a label that has spent little or much is judged better by others.
 PRICE_FACTORS = (1.0, 0.97, 1.03, 0.9, 1.1, 0.75, 1.3)
 # Targets, as shares of the way from the bound down to the known choice.
 TARGET_STEPS = (1 / 64, 1 / 16, 1 / 4, 1.0)
+# Under several limits the known choice may be a poor one.
+FINE_TARGET_STEPS = (4**-8, 4**-7, 4**-6, 4**-5, 4**-4, *TARGET_STEPS)
 ROUNDING = 1e-11  # of a bound, relative to the utilities
 
 
 def solve_exact(problem: WidthProblem) -> Solution:
-    """Solve `problem` to proven optimality; among equal choices, take the one of fewest MACs.
+    """Solve `problem` to proven optimality; among equal choices, take the one of least cost.
+
+    A graph whose tables would be too large (dense branches of wide layers) goes to `solve_milp`.
 
     Raises:
-        PlanError: if the groups form no chain, or even the narrowest widths exceed the capacity.
+        PlanError: if no widths meet the limits.
     """
     start = time.perf_counter()
-    problem.require_feasible()
-    chain = chain_of(problem)
-    dual = solve_dual(chain)
+    stages = eliminate(problem)
+    if stages is None:
+        return solve_milp(problem)
+    dual = solve_dual(stages)
+    if dual is None:
+        raise problem.infeasible()
     try:
-        chosen, labels = _search(chain, dual, start + problem.time_limit)
+        choice, labels = _search(stages, dual, start + problem.time_limit)
         status = "optimal"
     except OutOfTimeError:
-        chosen, labels, status = chain.chosen(dual.choice), 0, "time limit"
-    by_group = dict(zip(chain.groups, chosen, strict=True))
-    widths = {group: by_group[group] for group in problem.widths}
+        choice, labels, status = dual.choice, 0, "time limit"
+    if choice is None:
+        raise problem.infeasible()
+    chosen = stages.chosen(choice)
+    widths = {group: chosen[group] for group in problem.widths}
     value = problem.value(widths)
     bound = value if status == "optimal" else max(value, dual.bound)
     return Solution(widths, value, bound, status, time.perf_counter() - start, labels)
 
 
-def _search(chain: Chain, dual: Dual, deadline: float) -> tuple[list[int], int]:
-    """Widths of the best choice along the chain, and the labels kept to find it."""
-    known, _ = chain.total(dual.choice)
-    prices = [dual.price * factor for factor in PRICE_FACTORS]
-    slack = ROUNDING * (1 + abs(dual.bound) + abs(known))
+def _search(stages: Elimination, dual: Dual, deadline: float) -> tuple[Choice | None, int]:
+    """The best choice (None if there is none) and the labels kept to find it."""
+    several = len(stages.capacities) > 1
+    known = stages.total(dual.choice)[0] if dual.choice else -inf
+    floor = max(known, _least_value(stages))
+    slack = ROUNDING * (1 + abs(dual.bound) + abs(floor))
     labels = 0
-    for step in TARGET_STEPS:
-        target = dual.bound - step * (dual.bound - known) - slack
-        widths, kept = _best_above(Pruning.at(chain, prices, target, deadline))
+    for step in FINE_TARGET_STEPS if several else TARGET_STEPS:
+        target = dual.bound - step * (dual.bound - floor) - slack
+        choice, kept = _best_above(stages, dual, target, deadline)
         labels += kept
-        if widths is not None:
-            return widths, labels
-    raise AssertionError("the last target is the value of a known choice")
+        if choice is not None:
+            return choice, labels
+    return None, labels
 
 
-def _best_above(pruning: Pruning) -> tuple[list[int] | None, int]:
-    """Widths of the best choice that reaches the target (None if none does); labels kept."""
-    chain = pruning.chain.keep(_widths_above(pruning))
-    if not all(len(widths) for widths in chain.widths):
+def _least_value(stages: Elimination) -> float:
+    """Utility that no choice falls below."""
+    return sum(float(stage.values.min()) for stage in stages.stages)
+
+
+def _best_above(
+    stages: Elimination, dual: Dual, target: float, deadline: float
+) -> tuple[Choice | None, int]:
+    """The best choice that reaches the target (None if none does); labels kept."""
+    masks = [bounds >= target for bounds in Priced(stages, dual.prices).bounds()]
+    if not all(mask.any() for mask in masks):
         return None, 0
-    prices = [priced.price for priced in pruning.priced]
-    middle = len(chain) // 2
-    left, right = (
-        grow_labels(Pruning.at(half, prices, pruning.target, pruning.deadline), last)
-        for half, last in ((chain, middle), (chain.reversed, len(chain) - 1 - middle))
-    )
-    kept = sum(map(len, left + right))
-    best = meet(chain, middle, left[-1], right[-1])
-    if best is None or best.value < pruning.target:
-        return None, kept
-    choice = trace(left, best.left_row) + trace(right, best.right_row)[-2::-1]
-    return chain.chosen(choice), kept
-
-
-def _widths_above(pruning: Pruning) -> list[np.ndarray]:
-    """Per group, which widths some choice that reaches the target may have."""
-    bounds = [priced.bounds() for priced in pruning.priced]
-    return [np.min(group, axis=0) >= pruning.target for group in zip(*bounds, strict=True)]
+    kept = stages.keep(masks)
+    prices = [tuple(price * factor for price in dual.prices) for factor in PRICE_FACTORS]
+    distinct = dict.fromkeys(prices)
+    grown = grow_labels(Pruning(kept, [Priced(kept, p) for p in distinct], target, deadline))
+    count = sum(map(len, grown))
+    # A label's bound counts what it has left to spend; only its utility tells what it reached.
+    if grown[-1].value.max(initial=-inf) < target:
+        return None, count
+    choice = best_choice(grown)
+    return [int(mask.nonzero()[0][c]) for mask, c in zip(masks, choice, strict=True)], count

@@ -1,17 +1,23 @@
-"""Pareto labels of a chain: the partial choices that may still become the best one.
+"""Labels: the partial choices that may still become the best one.
 
-A label is a choice for the groups up to some group: its MACs, its utility, its last width. Of two
-labels with the same last width, one that costs no less and is worth no more is dropped. A label is
-also dropped when even the Lagrangian bound of the groups to come cannot lift it to a target.
+A label is a choice for the groups up to some stage: its costs, its utility, the widths in the
+frontier. Of two labels with the same frontier widths, one that costs no less and is worth no more
+is dropped. A label is also dropped when even the Lagrangian bound of the groups to come cannot lift
+it to a target.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from tflm_reds.solvers.chain import Chain
-from tflm_reds.solvers.lagrangian import Priced
+from tflm_reds.solvers.elimination import Elimination, Stage
+from tflm_reds.solvers.lagrangian import Choice, Priced
+
+BATCH = 2**18  # labels made at once, before the first of them is dropped
+COMPARED = 32  # earlier labels that one is compared with where there are several limits
 
 
 class OutOfTimeError(Exception):
@@ -23,136 +29,140 @@ class Pruning:
     """What a label must reach to be kept.
 
     Attributes:
-        chain: the groups, in the order in which labels grow.
-        priced: the chain at several prices; each gives a bound, the lowest one counts.
+        problem: the stages in which labels grow.
+        priced: the problem at several prices; each gives a bound, the lowest one counts.
         target: labels that cannot reach this utility are dropped.
         deadline: `time.perf_counter()` at which the search stops.
     """
 
-    chain: Chain
-    priced: tuple[Priced, ...]
+    problem: Elimination
+    priced: Sequence[Priced]
     target: float
     deadline: float
 
-    @classmethod
-    def at(cls, chain: Chain, prices: list[float], target: float, deadline: float) -> "Pruning":
-        """Bounds of `chain` at each of `prices`."""
-        return cls(chain, tuple(Priced(chain, price) for price in prices), target, deadline)
-
-    def survivors(self, group: int, choice: int, cost: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Rows of the labels, all with width number `choice` of `group`, that may reach the target.
+    def survivors(
+        self, stage: int, states: np.ndarray, costs: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        """Numbers of the labels after `stage` that may reach the target.
 
         Args:
-            cost, value: MACs and utility of each label, [labels].
+            states, values: [labels]; state after the stage, and utility so far.
+            costs: [limits, labels].
         """
-        rows = np.flatnonzero(cost <= self.chain.capacity)
+        capacities = np.array(self.problem.capacities)[:, None]
+        rows = np.flatnonzero((costs <= capacities).all(axis=0) & np.isfinite(values))
         for priced in self.priced:
-            missing = self.target - priced.after[group][choice]
-            spare = priced.price * (self.chain.capacity - cost[rows])
-            rows = rows[value[rows] + spare >= missing]
-        return rows[_front(cost[rows], value[rows])]
+            spare = priced.prices @ (capacities - costs[:, rows])
+            most = values[rows] + spare + priced.after[stage + 1][states[rows]]
+            rows = rows[most >= self.target]
+        return rows
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of one group, by last width and then by cost; in a width, value rises with cost.
+    """The labels after one stage.
 
     Attributes:
-        choice: number of the last width among the allowed ones, [labels].
-        cost: MACs so far, int64.
+        state: widths in the frontier, [labels].
+        cost: so far under each limit, int64 [limits, labels].
         value: utility so far, float64.
-        parent: row of the label of the group before that this one extends.
+        choice: index of the width of the group that entered.
+        parent: number of the label of the stage before that this one extends.
     """
 
-    choice: np.ndarray
+    state: np.ndarray
     cost: np.ndarray
     value: np.ndarray
+    choice: np.ndarray
     parent: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.choice)
+        return len(self.value)
 
-    def rows(self, choice: int) -> slice:
-        """Rows of the labels whose last width has this number."""
-        return slice(*np.searchsorted(self.choice, [choice, choice + 1]))
+    def take(self, rows: np.ndarray) -> "Labels":
+        """The labels of these numbers."""
+        return Labels(
+            self.state[rows],
+            self.cost[:, rows],
+            self.value[rows],
+            self.choice[rows],
+            self.parent[rows],
+        )
 
 
-def grow_labels(pruning: Pruning, last: int) -> list[Labels]:
-    """Labels of the groups 0 to `last`.
+def grow_labels(pruning: Pruning) -> list[Labels]:
+    """Labels after each stage.
 
     Raises:
         OutOfTimeError: if the deadline passes.
     """
-    chain = pruning.chain
-    first = np.arange(len(chain.widths[0]))
-    stages = [Labels(first, chain.costs[0], chain.values[0], first)]
-    for group in range(1, last + 1):
-        stages.append(_extend(pruning, group, stages[-1]))
-    return stages
+    start, limits = np.zeros(1, np.int64), len(pruning.problem.capacities)
+    labels = Labels(start, np.zeros((limits, 1), np.int64), np.zeros(1), start, start)
+    grown = []
+    for number in range(len(pruning.problem.stages)):
+        labels = _extend(pruning, number, labels)
+        grown.append(labels)
+    return grown
 
 
-def _extend(pruning: Pruning, group: int, labels: Labels) -> Labels:
-    """Every label of the group before, continued with every width of `group`, then pruned."""
-    chain = pruning.chain
-    slopes = chain.couplings[group - 1] * chain.widths[group - 1][labels.choice]
-    kept = []
-    for choice, width in enumerate(chain.widths[group]):
-        if time.perf_counter() > pruning.deadline:
-            raise OutOfTimeError
-        cost = labels.cost + slopes * width + chain.costs[group][choice]
-        value = labels.value + chain.values[group][choice]
-        rows = pruning.survivors(group, choice, cost, value)
-        kept.append((np.full(len(rows), choice), cost[rows], value[rows], rows))
-    return Labels(*(np.concatenate(column) for column in zip(*kept, strict=True)))
+def best_choice(grown: Sequence[Labels]) -> Choice:
+    """The choice of most utility behind `grown`, of least cost among equals."""
+    last = grown[-1]
+    row = int(np.lexsort((*last.cost[::-1], -last.value))[0])
+    choice: Choice = []
+    for labels in reversed(grown):
+        choice.append(int(labels.choice[row]))
+        row = labels.parent[row]
+    return choice[::-1]
 
 
-def _front(cost: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Rows of the Pareto front by rising cost: each is worth more than all cheaper ones."""
-    order = np.lexsort((-value, cost))
-    best = np.maximum.accumulate(value[order])
-    return order[np.diff(best, prepend=-np.inf) > 0]
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """The best pair of a label from the left and one from the right, on the same last width."""
-
-    value: float
-    cost: int
-    left_row: int
-    right_row: int
-
-
-def meet(chain: Chain, group: int, left: Labels, right: Labels) -> Meeting | None:
-    """Join labels that grew from both ends of `chain` to `group`; None if no pair fits.
-
-    Among pairs of equal value the one of fewest MACs is taken.
-    """
-    found = (
-        _meet_at(chain, group, choice, left, right) for choice in range(len(chain.widths[group]))
+def _extend(pruning: Pruning, number: int, labels: Labels) -> Labels:
+    """Every label of the stage before, continued with every width of the group, then pruned."""
+    stage = pruning.problem.stages[number]
+    size = len(stage.widths)
+    step = max(1, BATCH // max(1, len(labels)))
+    edges = [*range(0, size, step), size]
+    parts = [_extend_batch(pruning, number, labels, *edge) for edge in pairwise(edges)]
+    joined = Labels(
+        *(
+            np.concatenate([getattr(part, name) for part in parts], axis=-1)
+            for name in ("state", "cost", "value", "choice", "parent")
+        )
     )
-    return max(filter(None, found), key=lambda pair: (pair.value, -pair.cost), default=None)
+    return joined.take(_front(joined))
 
 
-def _meet_at(chain: Chain, group: int, choice: int, left: Labels, right: Labels) -> Meeting | None:
-    ours, others = left.rows(choice), right.rows(choice)
-    cost = left.cost[ours] - chain.costs[group][choice]  # both sides hold the group itself
-    value = left.value[ours] - chain.values[group][choice]
-    partner = np.searchsorted(right.cost[others], chain.capacity - cost, "right") - 1
-    fits = np.flatnonzero(partner >= 0)
-    if not len(fits):
-        return None
-    partner = partner[fits] + others.start
-    value, cost = value[fits] + right.value[partner], cost[fits] + right.cost[partner]
-    best = np.lexsort((cost, -value))[0]
-    row = int(ours.start + fits[best])
-    return Meeting(float(value[best]), int(cost[best]), row, int(partner[best]))
+def _extend_batch(pruning: Pruning, number: int, labels: Labels, first: int, last: int) -> Labels:
+    if time.perf_counter() > pruning.deadline:
+        raise OutOfTimeError
+    stage: Stage = pruning.problem.stages[number]
+    parents = np.repeat(np.arange(len(labels)), last - first)
+    choices = np.tile(np.arange(first, last), len(labels))
+    states = labels.state[parents]
+    value = labels.value[parents] + stage.values[choices]
+    if stage.allowed is not None:
+        value = np.where(stage.allowed[states, choices], value, -np.inf)
+    steps = [cost[states, choices] for cost in stage.costs]
+    cost = labels.cost[:, parents] + np.array(steps, np.int64).reshape(len(steps), len(parents))
+    following = stage.next_states(states, choices)
+    rows = pruning.survivors(number, following, cost, value)
+    return Labels(following, cost, value, choices, parents).take(rows)
 
 
-def trace(stages: list[Labels], row: int) -> list[int]:
-    """The choice of each group, first to last, behind label `row` of the last stage."""
-    choices = []
-    for stage in reversed(stages):
-        choices.append(int(stage.choice[row]))
-        row = stage.parent[row]
-    return choices[::-1]
+def _front(labels: Labels) -> np.ndarray:
+    """Numbers of the labels that no other one of the same state dominates.
+
+    With one limit or none the front is exact. With several, a label is compared only with the 32
+    before it in order of cost: one that is kept needlessly costs time, nothing else.
+    """
+    order = np.lexsort((-labels.value, *labels.cost[::-1], labels.state))
+    state, value, cost = labels.state[order], labels.value[order], labels.cost[:, order]
+    if len(cost) < 2:
+        rank = np.unique(value, return_inverse=True)[1]
+        rank += (len(rank) + 1) * np.cumsum(np.diff(state, prepend=state[:1]) > 0)
+        return order[np.diff(np.maximum.accumulate(rank), prepend=-1) > 0]
+    dominated = np.zeros(len(order), bool)
+    for shift in range(1, min(COMPARED, len(order) - 1) + 1):
+        worse = (state[shift:] == state[:-shift]) & (value[shift:] <= value[:-shift])
+        dominated[shift:] |= worse & (cost[:, shift:] >= cost[:, :-shift]).all(axis=0)
+    return order[~dominated]

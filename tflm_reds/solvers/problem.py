@@ -1,12 +1,28 @@
-"""The width problem of one budget, and what a solver answers."""
+"""The width problem of one subnet, and what a solver answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
+from typing import Any, Protocol
 
 import numpy as np
 
 from tflm_reds.errors import PlanError
+
+
+class Term(Protocol):
+    """What one layer costs, as a function of the widths of a few channel groups."""
+
+    @property
+    def layer(self) -> str:
+        """Name of the Keras layer."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups whose widths the cost depends on; one may be named twice."""
+
+    def cost(self, *widths: Any) -> Any:
+        """Cost at one width for each of `groups`: integers, or int64 arrays that broadcast."""
 
 
 @dataclass(frozen=True)
@@ -23,28 +39,65 @@ class MacTerm:
     coefficient: int
     groups: tuple[str, ...]
 
+    def cost(self, *widths: Any) -> Any:
+        """`coefficient` times the product of `widths`."""
+        return prod(widths, start=int(self.coefficient))
+
+
+def count(terms: Iterable[Term], widths: Mapping[str, int]) -> int:
+    """Sum of the costs of `terms` at these `widths`."""
+    return sum(int(term.cost(*(int(widths[g]) for g in term.groups))) for term in terms)
+
 
 def count_macs(terms: Sequence[MacTerm], widths: Mapping[str, int]) -> int:
     """True multiply-accumulates of one inference with these `widths`."""
-    return sum(int(term.coefficient) * prod(int(widths[g]) for g in term.groups) for term in terms)
+    return count(terms, widths)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """No more than `capacity` of something, in all layers together or in each of them.
+
+    Attributes:
+        name: its unit, for messages: "MACs", "B of RAM".
+        capacity: the most allowed, an integer.
+        terms: what the layers cost.
+        peak: the largest term counts (memory that layers use in turn), not the sum of all.
+    """
+
+    name: str
+    capacity: int
+    terms: tuple[Term, ...]
+    peak: bool = False
+
+    def cost(self, widths: Mapping[str, int]) -> int:
+        """What a choice of widths takes."""
+        costs = self.by_layer(widths).values()
+        return max(costs, default=0) if self.peak else sum(costs)
+
+    def by_layer(self, widths: Mapping[str, int]) -> dict[str, int]:
+        """What each layer takes."""
+        join = max if self.peak else int.__add__
+        costs: dict[str, int] = {}
+        for term in self.terms:
+            costs[term.layer] = join(costs.get(term.layer, 0), count([term], widths))
+        return costs
 
 
 @dataclass(frozen=True)
 class WidthProblem:
-    """Choose one width per group: most utility in sum, at most `capacity` MACs.
+    """Choose one width per group: most utility in sum, within every limit.
 
     Attributes:
         widths: allowed widths of each group, int64, ascending.
         utilities: float64 utility of each allowed width, the same lengths, finite.
-        terms: MACs of every layer.
-        capacity: MACs allowed.
+        limits: what the widths may cost.
         time_limit: seconds after which a solver gives up proving.
     """
 
     widths: Mapping[str, np.ndarray]
     utilities: Mapping[str, np.ndarray]
-    terms: tuple[MacTerm, ...]
-    capacity: int
+    limits: tuple[Limit, ...]
     time_limit: float = 600.0
 
     def value(self, widths: Mapping[str, int]) -> float:
@@ -54,41 +107,28 @@ class WidthProblem:
             for group, allowed in self.widths.items()
         )
 
-    def macs(self, widths: Mapping[str, int]) -> int:
-        """MACs of a choice of widths."""
-        return count_macs(self.terms, widths)
+    def fits(self, widths: Mapping[str, int]) -> bool:
+        """Whether a choice of widths is within every limit."""
+        return all(limit.cost(widths) <= limit.capacity for limit in self.limits)
 
-    def require_feasible(self) -> None:
-        """Raise PlanError if even the narrowest widths exceed the capacity."""
-        least = self.macs({group: allowed[0] for group, allowed in self.widths.items()})
-        if least > self.capacity:
-            raise PlanError(
-                f"The narrowest widths take {least:,} MACs, more than the {self.capacity:,} "
-                "allowed. Raise the budget or lower the minimum widths."
-            )
+    @property
+    def narrowest(self) -> dict[str, int]:
+        """The least allowed width of each group."""
+        return {group: int(allowed[0]) for group, allowed in self.widths.items()}
 
-    def constant(self) -> int:
-        """MACs of the terms that depend on no group."""
-        return sum(term.coefficient for term in self.terms if not term.groups)
-
-    def own_costs(self, group: str) -> np.ndarray:
-        """int64 MACs of the terms of `group` alone, for each of its allowed widths."""
-        widths = self.widths[group]
-        costs = np.zeros(len(widths), np.int64)
-        for term in self.terms:
-            if set(term.groups) == {group}:
-                costs += term.coefficient * widths ** len(term.groups)
-        return costs
-
-    def couplings(self) -> dict[tuple[str, str], int]:
-        """MACs per product of the two widths, for each pair of different groups."""
-        order = list(self.widths)
-        coefficients: dict[tuple[str, str], int] = {}
-        for term in self.terms:
-            if len(set(term.groups)) == 2 and term.coefficient:
-                pair = tuple(sorted(term.groups, key=order.index))
-                coefficients[pair] = coefficients.get(pair, 0) + term.coefficient
-        return coefficients
+    def infeasible(self) -> PlanError:
+        """The error that says which limit no widths meet, and which layer forces it."""
+        for limit in self.limits:
+            cost, layers = limit.cost(self.narrowest), limit.by_layer(self.narrowest)
+            if cost > limit.capacity:
+                worst = max(layers, key=layers.__getitem__)
+                return PlanError(
+                    f"The narrowest widths take {cost:,} {limit.name}, more than the "
+                    f"{limit.capacity:,} allowed; layer {worst!r} alone takes {layers[worst]:,}. "
+                    "Raise the budget or lower the minimum widths."
+                )
+        names = ", ".join(f"{limit.capacity:,} {limit.name}" for limit in self.limits)
+        return PlanError(f"No widths meet all limits at once: {names}. Raise one of them.")
 
 
 @dataclass(frozen=True)
