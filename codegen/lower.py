@@ -4,15 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 
+from tflm_reds.channel_order import sort_channels
 from tflm_reds.codegen.passes.check_overflow import check_overflow
 from tflm_reds.codegen.passes.fuse_pad import fuse_pad
 from tflm_reds.codegen.passes.plan_arena import plan_arena
 from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
 from tflm_reds.codegen.passes.select_kernels import select_kernels
 from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
+from tflm_reds.element_wise import (
+    TABLES,
+    Multiplier,
+    add_multipliers,
+    lookup_table,
+    prelu_multipliers,
+)
 from tflm_reds.errors import QuantizationError
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
-from tflm_reds.reference import leaky_relu_table, mean_multiplier, relu_table
+from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
+from tflm_reds.quantized_tensor import QuantTensor
+from tflm_reds.reference import mean_multiplier
 from tflm_reds.softmax import softmax_exponentials
 
 
@@ -30,14 +39,14 @@ def lower(net: QuantizedNet) -> Program:
 
 def _lower_without_sizes(net: QuantizedNet) -> Program:
     """Like `lower`, but `arena_sizes` holds the size of this program alone."""
-    program = translate(net)
+    program = translate(sort_channels(net))
     for step in (check_overflow, fuse_pad, resolve_reshapes, select_kernels, plan_arena):
         program = step(program)
     return program
 
 
 def translate(net: QuantizedNet) -> Program:
-    """One op for each op of the net; nothing fused, chosen or placed yet."""
+    """One op for each op of a net of sorted channels; nothing fused, chosen or placed yet."""
     for tensor in (net.input, net.output):
         if any(channels != tensor.full_channels for channels in tensor.channels):
             raise QuantizationError(
@@ -67,13 +76,13 @@ def _op(net: QuantizedNet, op: QuantOp) -> Op:
     lowered = Op(
         kind=op.kind,
         name=op.name,
-        source=op.inputs[0],
+        sources=op.inputs,
         target=op.output,
         stride=op.stride,
         dilation=op.dilation,
         macs=tuple(net.op_macs(op, k) for k in range(net.subnet_count)),
     )
-    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+    if op.is_linear:
         return _linear(net, op, lowered)
     if op.kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         padding = _padding(net, op, op.window)
@@ -81,10 +90,28 @@ def _op(net: QuantizedNet, op: QuantOp) -> Op:
         return replace(lowered, window=op.window, padding=padding, activation=activation)
     if op.kind == "PAD":
         return replace(lowered, padding=(op.pads[0], op.pads[2]))
-    if op.kind == "MEAN":
-        multiplier, shift = mean_multiplier(net, op)
-        return replace(lowered, multiplier=multiplier, shift=shift)
+    if op.kind == "PRELU":
+        slopes = op.weights.reshape(-1, op.weights.shape[2])
+        return replace(lowered, weights=slopes, multipliers=_multipliers(net, op))
+    if op.kind in ("MEAN", "ADD"):
+        activation = net.activation_range(op)
+        return replace(lowered, activation=activation, multipliers=_multipliers(net, op))
     return replace(lowered, lookup=_lookup(net, op))
+
+
+def _multipliers(net: QuantizedNet, op: QuantOp) -> tuple[Multiplier, ...]:
+    if op.kind == "MEAN":
+        return (mean_multiplier(net, op),)
+    if op.kind == "PRELU":
+        prelu = prelu_multipliers(net, op)
+        return without_zero(prelu.identity), without_zero(prelu.slope)
+    add = add_multipliers(net, op)
+    return tuple(map(without_zero, (*add.inputs, add.output)))
+
+
+def without_zero(factor: Multiplier) -> Multiplier:
+    """The same factor, normal as the kernels take it: zero as in `output_table`."""
+    return factor if factor[0] else (1 << 30, -31)
 
 
 def _linear(net: QuantizedNet, op: QuantOp, lowered: Op) -> Op:
@@ -120,10 +147,8 @@ def output_table(net: QuantizedNet, op: QuantOp, subnet: int) -> OutputTable:
 
 
 def _lookup(net: QuantizedNet, op: QuantOp) -> np.ndarray | None:
-    if op.kind == "LEAKY_RELU":
-        return leaky_relu_table(net, op)
-    if op.kind in ("RELU", "RELU6"):
-        return relu_table(net, op)
+    if op.kind in TABLES:
+        return lookup_table(net, op)
     return softmax_exponentials(net.source(op).scale) if op.kind == "SOFTMAX" else None
 
 

@@ -36,7 +36,7 @@ class Edge:
     """One activation tensor between two ops; a flattened tensor is 1 x 1 x features.
 
     Attributes:
-        channels: active channels (features) of each subnet.
+        channels: active channels (features) of each subnet, always a prefix.
         stride: full channels (features): the bytes from one position to the next.
         shares: name of the edge whose bytes this one takes over: a reshaped view, or the input of
             an op that works in place; None for memory of its own.
@@ -83,21 +83,23 @@ class Op:
         kind: TFLM's builtin name of the op.
         kernel: C function; chosen by `select_kernels`.
         name: of the Keras layer.
-        source, target: names of the edges read and written.
+        sources, target: names of the edges read and written.
         window, stride, padding, dilation: (height, width); `padding` is (top, left), explicit.
         activation: (lowest, highest) int8 output.
-        weights: int8, full: [outputs, taps, inputs], or [taps, channels] for a depthwise
-            convolution; `resolve_reshapes` orders the inputs of a fully connected layer.
+        weights: int8, full: [outputs, taps, inputs]; [taps, outputs] of a depthwise convolution;
+            [positions or 1, channels] slopes of PRELU; `resolve_reshapes` orders the inputs of a
+            fully connected layer and the slopes behind a flatten.
         tables: one for each subnet.
         lookup: table of an element-wise function (int8) or of exponentials (int32).
-        multiplier, shift: of MEAN.
+        multipliers: (multiplier, shift): of MEAN; of PRELU's inputs >= 0 and < 0; of ADD's two
+            inputs and of their sum.
         macs: multiply-accumulates of each subnet.
         scratch_bytes, scratch_offset: scratch memory in the arena during this op.
     """
 
     kind: str
     name: str
-    source: str
+    sources: tuple[str, ...]
     target: str
     kernel: str = ""
     window: tuple[int, int] = (1, 1)
@@ -108,11 +110,15 @@ class Op:
     weights: np.ndarray | None = field(default=None, compare=False)
     tables: tuple[OutputTable, ...] = field(default=(), compare=False)
     lookup: np.ndarray | None = field(default=None, compare=False)
-    multiplier: int = 0
-    shift: int = 0
+    multipliers: tuple[tuple[int, int], ...] = ()
     macs: tuple[int, ...] = ()
     scratch_bytes: int = 0
     scratch_offset: int = 0
+
+    @property
+    def source(self) -> str:
+        """The (first) edge that this op reads."""
+        return self.sources[0]
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ def _active_weights(program: Program, op: Op, subnet: int) -> int:
     if op.weights is None:
         return 0
     inputs = program.edges[op.source].channels[subnet]
-    taps = op.window[0] * op.window[1]
-    if op.kind == "DEPTHWISE_CONV_2D":
-        return taps * inputs
-    return program.edges[op.target].channels[subnet] * taps * inputs
+    outputs = program.edges[op.target].channels[subnet]
+    if op.kind in ("DEPTHWISE_CONV_2D", "PRELU"):
+        return len(op.weights) * outputs
+    return outputs * op.window[0] * op.window[1] * inputs

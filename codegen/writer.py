@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 
+from tflm_reds.channel_order import Run, concatenation_runs
 from tflm_reds.codegen import cformat
 from tflm_reds.codegen.program import (
     Edge,
@@ -103,26 +104,32 @@ def _edge_view(edge: Edge, name: str) -> dict:
 
 
 def _cut_edges(program: Program, edges: dict[str, dict]) -> list[dict]:
-    used = {edge for op in program.ops for edge in (op.source, op.target)}
+    used = {edge for op in program.ops for edge in (*op.sources, op.target)}
     return [edge for name, edge in edges.items() if name in used and edge["is_cut"]]
 
 
 def _op_view(op: Op, function: str, name: str, edges: dict[str, dict]) -> dict:
-    source, target = edges[op.source], edges[op.target]
+    sources, target = [edges[name] for name in op.sources], edges[op.target]
+    source, runs = sources[0], _runs(op, sources)
     return _values(op) | {
         "id": name,
         "function": function,
+        "sources": sources,
         "source": source,
         "target": target,
+        "filter": target if op.kind == "DEPTHWISE_CONV_2D" else source,
         "comment_name": cformat.comment(op.name),
         "geometry": _geometry(op),
-        "shapes": f"{_sizes(source)} -> {_sizes(target)}",
-        "widths": f"{_widths(source)} -> {_widths(target)}",
+        "shapes": f"{', '.join(map(_sizes, sources))} -> {_sizes(target)}",
+        "widths": f"{', '.join(map(_widths, sources))} -> {_widths(target)}",
         "requantisation": _requantisation(op, source, target),
         "first": _first(op.tables),
         "table_length": sum(len(table.bias) for table in op.tables),
         "tables": [_values(table) for table in op.tables],
         "weight_order": _weight_order(op),
+        "slope_size": _slope_size(op, source),
+        "runs": runs,
+        "run_counts": _run_counts(runs, len(source["channels"])),
         "lookup_type": "int32_t" if op.kind == "SOFTMAX" else "int8_t",
         "leading": _leading(op, name),
     }
@@ -139,6 +146,23 @@ def _first(tables: Iterable[OutputTable]) -> list[int]:
     return starts[:-1]
 
 
+def _runs(op: Op, sources: list[dict]) -> tuple[Run, ...]:
+    if op.kind != "CONCATENATION":
+        return ()
+    return concatenation_runs([source["channels"] for source in sources])
+
+
+def _run_counts(runs: tuple[Run, ...], subnets: int) -> list[int]:
+    """How many of the runs each subnet copies."""
+    return [sum(run.subnet <= subnet for run in runs) for subnet in range(subnets)]
+
+
+def _slope_size(op: Op, source: dict) -> tuple[int, int]:
+    """(height, width) of PRELU's slopes."""
+    shared = op.weights is None or len(op.weights) == 1
+    return (1, 1) if shared else (source["height"], source["width"])
+
+
 def _leading(op: Op, name: str) -> str:
     """The arguments before input_dims of an op without weights."""
     if op.lookup is not None:
@@ -151,6 +175,8 @@ def _weight_order(op: Op) -> str:
         return ""
     if op.kind == "FULLY_CONNECTED":
         return f"[{len(op.weights)} outputs][{op.weights.shape[-1]} inputs]"
+    if op.kind == "PRELU":
+        return f"[{len(op.weights)}][{op.weights.shape[-1]} slopes]"
     taps = f"[{op.window[0]}][{op.window[1]}]"
     if op.kind == "DEPTHWISE_CONV_2D":
         return f"{taps}[{op.weights.shape[-1]} channels]"

@@ -1,12 +1,16 @@
 """Calls the C kernel of one QuantOp with buffers built from the op alone (no code generator)."""
 
+import itertools
 import struct
 
 import numpy as np
 
-from tflm_reds.codegen.lower import output_table
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
-from tflm_reds.reference import leaky_relu_table, mean_multiplier, relu_table
+from tflm_reds.channel_order import concatenation_runs
+from tflm_reds.codegen.lower import output_table, without_zero
+from tflm_reds.element_wise import TABLES, add_multipliers, lookup_table, prelu_multipliers
+from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
+from tflm_reds.quantized_tensor import QuantTensor
+from tflm_reds.reference import mean_multiplier
 from tflm_reds.softmax import softmax_exponentials
 
 CANARY = 0x5A
@@ -19,28 +23,38 @@ class KernelCall:
         self.machine, self.net, self.op, self.subnet = machine, net, op, subnet
         self.source, self.target = net.source(op), net.target(op)
 
-    def run(self, x: np.ndarray, count: bool = False) -> np.ndarray | int:
-        """x: int8 [*active input shape]; with `count`, the number of instructions instead."""
-        name, arguments = self._arguments(x)
+    def run(self, *inputs: np.ndarray, count: bool = False) -> np.ndarray | int:
+        """inputs: int8 [*active input shape]; with `count`, the number of instructions instead."""
+        name, arguments = self._arguments(inputs)
         if count:
             return self.machine.count_instructions(name, *arguments)
         status = self.machine.call(name, *arguments)
         assert status == 0, f"{name}: status {status}"
         return self._output(arguments[-1])
 
-    def _arguments(self, x: np.ndarray) -> tuple[str, list[int]]:
+    def _arguments(self, inputs: tuple[np.ndarray, ...]) -> tuple[str, list[int]]:
         name, leading, middle = _BUILDERS[self.op.kind](self)
-        data = [self.dims(self.source), self.bytes(self.embed(x))]
+        tensors = [self.net.tensors[name] for name in self.op.inputs]
+        dims = [self.dims_of(tensor) for tensor in tensors]
+        places = [self.bytes(self.embed(*pair)) for pair in zip(tensors, inputs, strict=True)]
+        if self.op.kind == "CONCATENATION":
+            data = [self.ints(*itertools.chain(*dims)), self.pointers(*places)]
+        else:
+            data = [
+                argument
+                for pair in zip(dims, places, strict=True)
+                for argument in (self.ints(*pair[0]), pair[1])
+            ]
         self.size = self.target.size
         output = self.bytes(np.full(self.size, CANARY, np.uint8))
         return name, [*leading, *data, *middle, self.dims(self.target), output]
 
-    def embed(self, x: np.ndarray) -> np.ndarray:
+    def embed(self, tensor: QuantTensor, x: np.ndarray) -> np.ndarray:
         """The active values in a tensor of full stride, garbage in the inactive tail."""
-        if self.source.positions > 1:
-            x = channel_major(x, self.source.positions)
-            return np.concatenate([x, np.full(self.source.size - x.size, 77, np.int8)])
-        full = np.full(self.source.shape, 77, np.int8)
+        if tensor.positions > 1:
+            x = channel_major(x, tensor.positions)
+            return np.concatenate([x, np.full(tensor.size - x.size, 77, np.int8)])
+        full = np.full(tensor.shape, 77, np.int8)
         full[..., : x.shape[-1]] = x
         return full
 
@@ -64,9 +78,16 @@ class KernelCall:
         return self.machine.place(struct.pack(f"<{len(values)}{self.machine.pointer}", *values))
 
     def dims(self, tensor: QuantTensor) -> int:
+        return self.ints(*self.dims_of(tensor))
+
+    def dims_of(self, tensor: QuantTensor) -> tuple[int, int, int, int]:
         height, width = (1, 1, *tensor.shape)[-3:-1]
         active = tensor.channels[self.subnet] * tensor.positions
-        return self.ints(height, width, active, tensor.shape[-1])
+        return height, width, active, tensor.shape[-1]
+
+    def factors(self, *pairs: tuple[int, int]) -> list[int]:
+        """Fixed-point factors as the kernels take them."""
+        return [part for pair in map(without_zero, pairs) for part in pair]
 
     def requantisation(self) -> int:
         table = output_table(self.net, self.op, self.subnet)
@@ -104,9 +125,10 @@ def _convolution(call: KernelCall):
     offsets = (-call.source.zero_point, call.target.zero_point)
     geometry = (*op.stride, *call.padding(), *op.dilation)
     params = call.ints(*offsets, *geometry, *call.net.activation_range(op))
-    channels = call.source.channels[call.subnet]
-    filter_dims = call.ints(*op.kernel_size, channels, call.source.full_channels)
-    if op.kind == "DEPTHWISE_CONV_2D":
+    depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    rows = call.target if depthwise else call.source
+    filter_dims = call.ints(*op.kernel_size, rows.channels[call.subnet], rows.full_channels)
+    if depthwise:
         name, context = "reds_depthwise_conv_s8", 0
     else:
         pointwise = op.kernel_size == (1, 1) and op.stride == (1, 1)
@@ -139,12 +161,37 @@ def _mean(call: KernelCall):
     return "reds_mean_s8", [call.ints(*offsets, multiplier, shift)], []
 
 
-def _leaky_relu(call: KernelCall):
-    return "reds_lookup_s8", [call.bytes(leaky_relu_table(call.net, call.op))], []
+def _lookup(call: KernelCall):
+    return "reds_lookup_s8", [call.bytes(lookup_table(call.net, call.op))], []
 
 
-def _relu(call: KernelCall):
-    return "reds_lookup_s8", [call.bytes(relu_table(call.net, call.op))], []
+def _add(call: KernelCall):
+    factors = add_multipliers(call.net, call.op)
+    zero_points = [call.net.tensors[name].zero_point for name in call.op.inputs]
+    offsets = (-zero_points[0], -zero_points[1], call.target.zero_point)
+    scaling = call.factors(*factors.inputs, factors.output)
+    params = call.ints(*offsets, *scaling, *call.net.activation_range(call.op))
+    return "reds_add_s8", [params], []
+
+
+def _prelu(call: KernelCall):
+    factors = prelu_multipliers(call.net, call.op)
+    offsets = (-call.source.zero_point, call.target.zero_point)
+    params = call.ints(*offsets, *call.factors(factors.identity, factors.slope))
+    height, width, channels = call.op.weights.shape
+    dims = call.ints(height, width, call.source.channels[call.subnet], channels)
+    return "reds_prelu_s8", [params], [dims, call.bytes(call.op.weights)]
+
+
+def _concatenate(call: KernelCall):
+    """Of a net of sorted channels."""
+    widths = [call.net.tensors[name].channels for name in call.op.inputs]
+    runs = [run for run in concatenation_runs(widths) if run.subnet <= call.subnet]
+    table = call.ints(*(value for r in runs for value in (r.input, r.first, r.channels)))
+    # A struct of a pointer and two int32.
+    counts = struct.pack("<2i", len(runs), len(widths))
+    params = call.machine.place(struct.pack(f"<{call.machine.pointer}", table) + counts)
+    return "reds_concatenate_s8", [params], []
 
 
 def _softmax(call: KernelCall):
@@ -167,9 +214,10 @@ _BUILDERS = {
     "MAX_POOL_2D": _pool,
     "AVERAGE_POOL_2D": _pool,
     "MEAN": _mean,
-    "LEAKY_RELU": _leaky_relu,
-    "RELU": _relu,
-    "RELU6": _relu,
+    **dict.fromkeys(TABLES, _lookup),
+    "ADD": _add,
+    "PRELU": _prelu,
+    "CONCATENATION": _concatenate,
     "SOFTMAX": _softmax,
     "PAD": _pad,
     "RESHAPE": _flatten,

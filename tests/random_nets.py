@@ -1,15 +1,21 @@
 """Random but realistic QuantizedNets: every op kind, odd widths, non-zero zero points."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
+from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
+from tflm_reds.quantized_tensor import QuantTensor, join_parts, repeat_parts
+
+KEEPS_SCALE = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "RESHAPE", "RELU6", "CONCATENATION")
 
 
 @dataclass
 class NetBuilder:
-    """Appends ops to a chain; ranges are drawn so that outputs use all of int8, saturations too."""
+    """Appends ops to the last tensor, or to another one after `back_to`.
+
+    Ranges are drawn so that outputs use all of int8, saturations too.
+    """
 
     shape: tuple[int, ...]
     subnets: int = 3
@@ -22,10 +28,19 @@ class NetBuilder:
         channels = (self.shape[-1],) * self.subnets
         zero_point = int(self.random.integers(-128, 128))
         self.tensors.append(QuantTensor("input", self.shape, 0.05, zero_point, channels))
+        self._last: str | None = None
 
     @property
     def last(self) -> QuantTensor:
-        return self.tensors[-1]
+        return self.tensors[-1] if self._last is None else self[self._last]
+
+    def __getitem__(self, name: str) -> QuantTensor:
+        return next(tensor for tensor in self.tensors if tensor.name == name)
+
+    def back_to(self, name: str) -> "NetBuilder":
+        """Begin a branch: the next op reads this tensor."""
+        self._last = name
+        return self
 
     def widths(self, full: int, cut: bool = True) -> tuple[int, ...]:
         """Nested random widths, the last one full."""
@@ -36,17 +51,28 @@ class NetBuilder:
 
     def convolution(self, filters: int, kernel=(3, 3), activation="relu", cut=True, **geometry):
         """CONV_2D; `geometry` takes stride, dilation, padding."""
+        return self._convolution(filters, kernel, activation, self.widths(filters, cut), **geometry)
+
+    def convolution_like(self, other: str, kernel=(3, 3), activation="relu", **geometry):
+        """CONV_2D with the channels of another tensor, as ADD needs them."""
+        tensor = self[other]
+        arguments = (tensor.full_channels, kernel, activation, tensor.channels, tensor.parts)
+        return self._convolution(*arguments, **geometry)
+
+    def _convolution(self, filters, kernel, activation, channels, parts=(), **geometry):
         weights = self._weights((filters, *kernel, self.last.full_channels))
         shape = (*self._spatial(kernel, **geometry), filters)
-        return self._linear(
-            "CONV_2D", weights, shape, self.widths(filters, cut), activation, **geometry
-        )
+        return self._linear("CONV_2D", weights, shape, channels, activation, parts, **geometry)
 
-    def depthwise(self, kernel=(3, 3), activation="relu", **geometry):
-        weights = self._weights((*kernel, self.last.full_channels))
-        shape = (*self._spatial(kernel, **geometry), self.last.full_channels)
+    def depthwise(self, kernel=(3, 3), activation="relu", multiplier=1, **geometry):
+        """DEPTHWISE_CONV_2D with `multiplier` output channels for each input channel."""
+        filters = self.last.full_channels * multiplier
+        weights = self._weights((*kernel, filters))
+        shape = (*self._spatial(kernel, **geometry), filters)
+        channels = tuple(count * multiplier for count in self.last.channels)
+        parts = repeat_parts(self.last.parts, multiplier)
         return self._linear(
-            "DEPTHWISE_CONV_2D", weights, shape, self.last.channels, activation, **geometry
+            "DEPTHWISE_CONV_2D", weights, shape, channels, activation, parts, **geometry
         )
 
     def dense(self, units: int, activation="none", cut=False):
@@ -54,6 +80,39 @@ class NetBuilder:
         return self._linear(
             "FULLY_CONNECTED", weights, (units,), self.widths(units, cut), activation
         )
+
+    def add(self, other: str, activation="none"):
+        """ADD of the last tensor and `other`, which has the same channels."""
+        return self._rescaled(
+            "ADD", self.last.shape, 0.06, inputs=(self.last.name, other), activation=activation
+        )
+
+    def concatenate(self, *others: str):
+        """CONCATENATION of the last tensor and the others, which take its scale."""
+        tensors = [self.last, *(self[name] for name in others)]
+        shape = (*self.last.shape[:-1], sum(tensor.shape[-1] for tensor in tensors))
+        counts = zip(*([n * t.positions for n in t.channels] for t in tensors), strict=True)
+        scale, zero_point = self.last.scale, self.last.zero_point
+        inputs = tuple(tensor.name for tensor in tensors)
+        parts = join_parts(tensors)
+        channels = tuple(map(sum, counts))
+        self._append(
+            "CONCATENATION", shape, scale, zero_point, channels, parts=parts, inputs=inputs
+        )
+        self._unify(scale, zero_point)
+        return self
+
+    def prelu(self, shared: bool = True):
+        """PRELU, one slope for each channel, or for each value."""
+        height, width, channels = (self.last.positions, 1, self.last.full_channels)
+        if len(self.last.shape) == 3:
+            height, width, channels = (1, 1, channels) if shared else self.last.shape
+        weights = self._weights((height, width, channels))
+        scale = self.last.scale * 0.8
+        return self._rescaled("PRELU", self.last.shape, scale, weights=weights, alpha=0.004)
+
+    def hard_swish(self):
+        return self._rescaled("HARD_SWISH", self.last.shape, self.last.scale * 0.9)
 
     def pool(
         self, kind="MAX_POOL_2D", window=(2, 2), stride=(2, 2), padding="VALID", activation="none"
@@ -109,7 +168,7 @@ class NetBuilder:
             sizes.append((size - (k - 1) * d - 1) // s + 1)
         return tuple(sizes)
 
-    def _linear(self, kind, weights, shape, channels, activation, **geometry):
+    def _linear(self, kind, weights, shape, channels, activation, parts=(), **geometry):
         fan_in = weights.size / (1 if kind == "DEPTHWISE_CONV_2D" else shape[-1])
         if kind == "DEPTHWISE_CONV_2D":
             fan_in /= shape[-1]
@@ -127,6 +186,7 @@ class NetBuilder:
             out_scale,
             zero_point,
             channels,
+            parts=parts,
             weights=weights,
             scales=tuple(scales),
             biases=tuple(biases),
@@ -143,21 +203,44 @@ class NetBuilder:
             self.last.zero_point,
             self.last.channels,
             positions=positions,
+            parts=self.last.parts,
             **attributes,
         )
         return self
 
     def _rescaled(self, kind, shape, scale, **attributes):
         zero_point = int(self.random.integers(-128, 128))
-        self._append(kind, shape, scale, zero_point, self.last.channels, **attributes)
+        last = self.last
+        positions = last.positions if shape == last.shape else 1
+        where = {"positions": positions, "parts": last.parts}
+        self._append(kind, shape, scale, zero_point, last.channels, **where, **attributes)
         return self
 
-    def _append(self, kind, shape, scale, zero_point, channels, positions=1, **attributes):
+    def _append(
+        self, kind, shape, scale, zero_point, channels, positions=1, parts=(), **attributes
+    ):
         name = f"{kind.lower()}_{len(self.ops)}"
         scale = float(np.float32(scale))
-        source = self.last.name
-        self.tensors.append(QuantTensor(name, shape, scale, zero_point, channels, positions))
-        self.ops.append(QuantOp(kind, name, (source,), name, **attributes))
+        attributes = {"inputs": (self.last.name,)} | attributes
+        tensor = QuantTensor(name, shape, scale, zero_point, channels, positions, parts)
+        self.tensors.append(tensor)
+        self.ops.append(QuantOp(kind, name, output=name, **attributes))
+        self._last = None
+
+    def _unify(self, scale: float, zero_point: int) -> None:
+        """One scale for all tensors that ops which keep scales tie to the last one."""
+        tied: set[str] = set()
+        found = {self.last.name}
+        while found != tied:
+            tied = set(found)
+            for op in self.ops:
+                tensors = {*op.inputs, op.output}
+                if op.kind in KEEPS_SCALE and tensors & found:
+                    found |= tensors
+        self.tensors = [
+            replace(tensor, scale=scale, zero_point=zero_point) if tensor.name in tied else tensor
+            for tensor in self.tensors
+        ]
 
 
 def ds_cnn(seed: int = 0, channels: int = 16) -> QuantizedNet:
@@ -183,6 +266,35 @@ def dense_net(seed: int = 0) -> QuantizedNet:
     """Fully connected layers only, odd sizes."""
     net = NetBuilder((25,), subnets=4, seed=seed)
     return net.dense(17, "relu", cut=True).dense(23, "relu", cut=True).dense(12).build("dense_net")
+
+
+def residual(seed: int = 0) -> QuantizedNet:
+    """Residual blocks like ResNet-8's: an identity shortcut, then a projected one."""
+    net = NetBuilder((9, 8, 3), subnets=3, seed=seed)
+    trunk = net.convolution(10, padding="SAME").last.name
+    net.convolution(7, padding="SAME").convolution_like(trunk, activation="none", padding="SAME")
+    trunk = net.add(trunk, "relu").last.name
+    net.convolution(13, (3, 3), stride=(2, 2), padding="SAME")
+    branch = net.convolution(12, (3, 3), "none", padding="SAME").last.name
+    net.back_to(trunk).convolution_like(branch, (1, 1), "none", stride=(2, 2), padding="SAME")
+    return net.add(branch, "relu6").mean().dense(5).softmax().build("residual")
+
+
+def concatenating(seed: int = 0) -> QuantizedNet:
+    """Concatenations that are concatenated, flattened, added, with PReLU and hard-swish between."""
+    net = NetBuilder((8, 6, 2), subnets=4, seed=seed)
+    stem = net.convolution(6, (3, 3), "none", padding="SAME").prelu().last.name
+    left = net.depthwise((3, 3), "relu", multiplier=3, padding="SAME").last.name
+    right = net.back_to(stem).convolution(5, (1, 1), "none").hard_swish().last.name
+    joined = net.concatenate(left, stem).last.name
+    net.pool("AVERAGE_POOL_2D", (3, 3), (1, 1), "SAME").depthwise((2, 2), "none", 2, padding="SAME")
+    net.convolution(4, (1, 1), cut=False).concatenate(right).prelu(shared=False)
+    trunk = net.pool("MAX_POOL_2D").last.name
+    net.convolution_like(trunk, (3, 3), "none", padding="SAME").add(trunk)
+    flat = net.flatten().prelu().last.name
+    pooled = net.back_to(joined).relu("RELU6").mean().last.name
+    hidden = net.dense(9, "relu", cut=True).last.name
+    return net.back_to(flat).concatenate(pooled, hidden).dense(7).build("concatenating")
 
 
 def random_inputs(net: QuantizedNet, count: int, seed: int = 0) -> np.ndarray:

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from machines import CortexM4, Host
-from random_nets import NetBuilder, dense_net, ds_cnn, every_op, random_inputs
+from random_nets import (
+    NetBuilder,
+    concatenating,
+    dense_net,
+    ds_cnn,
+    every_op,
+    random_inputs,
+    residual,
+)
 
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
@@ -15,7 +23,7 @@ from tflm_reds.codegen.toolchain import host_compiler
 from tflm_reds.codegen.writer import write_sources
 from tflm_reds.errors import DataError
 
-NETS = [ds_cnn, every_op, dense_net]
+NETS = [ds_cnn, every_op, dense_net, residual, concatenating]
 ERROR_ARGUMENT, ERROR_ARENA, ERROR_SUBNET = 1, 2, 3
 STATE_BYTES = 64
 

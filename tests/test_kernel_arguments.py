@@ -40,6 +40,33 @@ COPY = {
     "output_dims": (4, 4, 3, 4),
     "output": "*output",
 }
+FACTOR = (1 << 30, -3)
+ADD = {
+    "params": (1, -1, 2, *FACTOR, *FACTOR, *FACTOR, -128, 127),
+    "input1_dims": (4, 4, 3, 4),
+    "input1": "*data",
+    "input2_dims": (4, 4, 3, 5),
+    "input2": "*data",
+    "output_dims": (4, 4, 3, 4),
+    "output": "*output",
+}
+PRELU = {
+    "params": (1, 2, *FACTOR, *FACTOR),
+    "input_dims": (4, 4, 3, 4),
+    "input": "*data",
+    "slope_dims": (1, 1, 3, 4),
+    "slopes": "*data",
+    "output_dims": (4, 4, 3, 4),
+    "output": "*output",
+}
+CONCATENATE = {
+    # {runs, run_count | input_count}: a pointer and two int32, here of 8 bytes together.
+    "params": ("*runs", 2 | 2 << 32),
+    "input_dims": (4, 4, 3, 4, 4, 4, 2, 2),
+    "inputs": ("*data", "*data"),
+    "output_dims": (4, 4, 4, 6),
+    "output": "*output",
+}
 KERNEL_CALLS = {
     "reds_convolve_s8": CONVOLUTION,
     "reds_convolve_1x1_s8": CONVOLUTION,
@@ -52,6 +79,9 @@ KERNEL_CALLS = {
     "reds_softmax_s8": {"table": "*exponentials"} | COPY,
     "reds_pad_s8": {"params": (0, 0, 0)} | COPY,
     "reds_flatten_s8": COPY | {"output_dims": (1, 1, 48, 64)},
+    "reds_add_s8": ADD,
+    "reds_prelu_s8": PRELU,
+    "reds_concatenate_s8": CONCATENATE,
 }
 ALL = list(KERNEL_CALLS)
 LINEAR = ALL[:4]
@@ -71,6 +101,7 @@ def status_of(host: Host, kernel: str, **changes) -> int:
         "*shift": bytes(64),
         "*data": bytes(4096),
         "*exponentials": (2**31 - 1).to_bytes(4, "little") * 256,
+        "*runs": b"".join(value.to_bytes(4, "little") for value in (0, 1, 2, 1, 0, 2)),
         "*output": bytes([CANARY]) * 4096,
     }
     address = {name: host.place(data) for name, data in buffers.items()}
@@ -110,8 +141,11 @@ def test_null(host, kernel, argument):
         assert status_of(host, kernel, **{argument: 0}) == ERROR_ARGUMENT
 
 
-@pytest.mark.parametrize("kernel", ALL)
-@pytest.mark.parametrize("tensor", ["input_dims", "output_dims"])
+TENSORS = [(k, name) for k in ALL for name in KERNEL_CALLS[k] if name.endswith("put_dims")]
+TENSORS += [("reds_add_s8", "input1_dims"), ("reds_add_s8", "input2_dims")]
+
+
+@pytest.mark.parametrize(("kernel", "tensor"), TENSORS)
 @pytest.mark.parametrize(
     "dims",
     [
@@ -126,6 +160,8 @@ def test_null(host, kernel, argument):
     ],
 )
 def test_bad_dims(host, kernel, tensor, dims):
+    if (kernel, tensor) == ("reds_concatenate_s8", "input_dims"):
+        dims = (*KERNEL_CALLS[kernel][tensor][:4], *dims)
     assert status_of(host, kernel, **{tensor: dims}) == ERROR_ARGUMENT
 
 
@@ -187,6 +223,78 @@ def test_pointwise_has_no_stride_and_no_padding(host):
         params = list(CONVOLUTION["params"])
         params[index] = value
         assert status_of(host, "reds_convolve_1x1_s8", params=tuple(params)) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("kernel", "places"), [("reds_add_s8", (3, 5, 7)), ("reds_prelu_s8", (2, 4))]
+)
+@pytest.mark.parametrize(
+    "factor", [(0, 0), (-(1 << 30), 0), ((1 << 30) - 1, 0), (1 << 30, -32), (1 << 30, 31)]
+)
+def test_factors_out_of_range(host, kernel, places, factor):
+    for place in places:
+        params = list(KERNEL_CALLS[kernel]["params"])
+        params[place : place + 2] = factor
+        assert status_of(host, kernel, params=tuple(params)) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("offset", [-128, 129])
+def test_offsets_of_no_zero_point(host, offset):
+    for kernel, index in (("reds_add_s8", 0), ("reds_add_s8", 1), ("reds_prelu_s8", 0)):
+        params = list(KERNEL_CALLS[kernel]["params"])
+        params[index] = offset
+        assert status_of(host, kernel, params=tuple(params)) == ERROR_ARGUMENT
+
+
+def test_a_sum_of_factors_above_one_is_refused(host):
+    params = list(ADD["params"])
+    params[8] = 1
+    assert status_of(host, "reds_add_s8", params=tuple(params)) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize("dims", [(1, 1, 2, 4), (4, 1, 3, 4), (2, 2, 3, 4)])
+def test_slopes_are_of_channels_or_of_all_values(host, dims):
+    assert status_of(host, "reds_prelu_s8", slope_dims=dims) == ERROR_ARGUMENT
+    assert status_of(host, "reds_prelu_s8", slope_dims=(4, 4, 3, 4)) == OK
+
+
+@pytest.mark.parametrize("multiplier", [2, 3, 4])
+def test_depth_multiplier(host, multiplier):
+    """Output channels are a multiple of the input channels."""
+    changes = {
+        "filter_dims": (1, 1, multiplier * 2, 8),
+        "input_dims": (4, 4, 2, 4),
+        "output_dims": (4, 4, multiplier * 2, 8),
+    }
+    assert status_of(host, "reds_depthwise_conv_s8", **changes) == OK
+    changes["input_dims"] = (4, 4, 5, 5)
+    assert status_of(host, "reds_depthwise_conv_s8", **changes) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        ((2, 0, 2), (1, 0, 2)),
+        ((-1, 0, 2), (1, 0, 2)),
+        ((0, 2, 2), (1, 0, 2)),
+        ((0, -1, 2), (1, 0, 2)),
+        ((0, 0, 2), (1, 0, 1)),
+        ((0, 0, 3), (1, 0, 2)),
+        ((0, 0, 0), (1, 0, 2)),
+        ((0, 2**31 - 1, 2), (1, 0, 2)),
+        ((0, 0, 2**31 - 1), (1, 0, 2)),
+    ],
+)
+def test_runs_lie_inside_their_inputs_and_fill_the_output(host, runs):
+    table = host.place(b"".join(v.to_bytes(4, "little", signed=True) for r in runs for v in r))
+    params = host.place(table.to_bytes(8, "little") + (2).to_bytes(4, "little") * 2)
+    assert status_of(host, "reds_concatenate_s8", params=params) == ERROR_ARGUMENT
+
+
+def test_a_concatenation_has_inputs(host):
+    params = ("*runs", 2)
+    assert status_of(host, "reds_concatenate_s8", params=params) == ERROR_ARGUMENT
+    assert status_of(host, "reds_concatenate_s8", inputs=("*data", 0)) == ERROR_ARGUMENT
 
 
 def test_pad_needs_room(host):

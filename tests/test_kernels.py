@@ -23,6 +23,7 @@ from tflm_reds.reference import run_op
 SOURCES = sorted(KERNELS.glob("*.c"))
 EXAMPLES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 zero_points = st.sampled_from([-128, 127, 0, -1]) | st.integers(-128, 127)
+scales = st.sampled_from([1e-6, 1e-3, 0.02, 0.05, 0.05, 1.0])
 sizes = st.integers(1, 9)
 seeds = st.integers(0, 2**32 - 1)
 activations = st.sampled_from(["none", "relu", "relu6"])
@@ -95,6 +96,8 @@ def linear_nets(draw, kind: str) -> QuantizedNet:
     else:
         geometry = draw(geometries(builder)) if kind != "pointwise" else {"kernel": (1, 1)}
         filters = () if kind == "depthwise" else (draw(st.integers(1, 13)),)
+        if kind == "depthwise":
+            arguments["multiplier"] = draw(st.sampled_from([1, 1, 2, 3]))
         getattr(builder, "depthwise" if filters == () else "convolution")(
             *filters, **geometry, **arguments
         )
@@ -118,13 +121,15 @@ def check(machine, net: QuantizedNet, extremes: bool = True) -> None:
     op = net.ops[-1]
     random = np.random.default_rng(0)
     for subnet in range(net.subnet_count):
-        shape = net.source(op).active_shape(subnet)
-        inputs = [random.integers(-128, 128, shape).astype(np.int8)]
+        shapes = [net.tensors[name].active_shape(subnet) for name in op.inputs]
+        draws = [[random.integers(-128, 128, shape).astype(np.int8) for shape in shapes]]
         if extremes:
-            inputs.append(random.choice(np.array([-128, 127], np.int8), shape))
-        for x in inputs:
-            expected = run_op(net, op, subnet, [x[np.newaxis]])[0]
-            np.testing.assert_array_equal(KernelCall(machine, net, op, subnet).run(x), expected)
+            ends = np.array([-128, 127], np.int8)
+            draws.append([random.choice(ends, shape) for shape in shapes])
+        for inputs in draws:
+            expected = run_op(net, op, subnet, [x[np.newaxis] for x in inputs])[0]
+            actual = KernelCall(machine, net, op, subnet).run(*inputs)
+            np.testing.assert_array_equal(actual, expected)
             machine.free()
 
 
@@ -171,7 +176,63 @@ def test_mean(machine, builder, scale, zero_point):
     check(machine, builder.build())
 
 
-@given(builder=builders(), name=st.sampled_from(["leaky_relu", "relu", "pad", "flatten"]))
+@st.composite
+def second_inputs(draw, builder: NetBuilder) -> str:
+    """Another tensor of the same channels, with a scale and zero point of its own."""
+    scale = float(np.float32(draw(scales)))
+    tensor = replace(builder.last, name="other", scale=scale, zero_point=draw(zero_points))
+    builder.tensors.append(tensor)
+    builder.back_to("input")
+    return tensor.name
+
+
+@given(data=st.data())
+@EXAMPLES
+def test_add(machine, data):
+    builder = data.draw(builders(flat=data.draw(st.booleans())))
+    other = data.draw(second_inputs(builder) | st.just("input"))
+    builder.add(other, data.draw(activations))
+    target = replace(builder.last, zero_point=data.draw(zero_points), scale=data.draw(scales))
+    builder.tensors[-1] = replace(target, scale=float(np.float32(target.scale)))
+    check(machine, builder.build())
+
+
+@given(data=st.data())
+@EXAMPLES
+def test_prelu(machine, data):
+    builder = data.draw(builders())
+    builder.prelu(shared=data.draw(st.booleans()))
+    target = replace(builder.last, zero_point=data.draw(zero_points), scale=data.draw(scales))
+    builder.tensors[-1] = replace(target, scale=float(np.float32(target.scale)))
+    alpha = data.draw(st.sampled_from([1e-12, 1e-4, 0.01, 0.3]))
+    builder.ops[-1] = replace(builder.ops[-1], alpha=alpha)
+    check(machine, builder.build())
+
+
+@given(data=st.data(), count=st.integers(1, 4))
+@EXAMPLES
+def test_concatenate(machine, data, count):
+    """Inputs of other widths, the same tensor twice, uncut ones; in the order of memory."""
+    builder = data.draw(builders())
+    names = []
+    for index in range(count):
+        full = data.draw(st.integers(1, 9))
+        channels = (data.draw(st.integers(1, full)), full)
+        shape = (*builder.shape[:-1], full)
+        first = builder.tensors[0]
+        tensor = replace(first, name=f"other_{index}", shape=shape, channels=channels)
+        builder.tensors.append(tensor)
+        names.append(tensor.name)
+    builder.back_to("input").concatenate(*names, data.draw(st.sampled_from(["input", *names])))
+    net = builder.build()
+    target = replace(net.output, parts=())
+    check(machine, replace(net, tensors=dict(net.tensors) | {target.name: target}))
+
+
+@given(
+    builder=builders(),
+    name=st.sampled_from(["leaky_relu", "relu", "hard_swish", "pad", "flatten"]),
+)
 @EXAMPLES
 def test_data_movers(machine, builder, name):
     check(machine, getattr(builder, name)().build())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import NetBuilder, dense_net, ds_cnn, every_op
+from random_nets import NetBuilder, concatenating, dense_net, ds_cnn, every_op, residual
 
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.passes.plan_arena import ALIGNMENT, Block, align, place
@@ -20,7 +20,7 @@ from tflm_reds.codegen.program import (
 )
 from tflm_reds.errors import QuantizationError
 
-NETS = [ds_cnn, every_op, dense_net]
+NETS = [ds_cnn, every_op, dense_net, residual, concatenating]
 
 
 def kinds(program: Program) -> list[str]:
@@ -66,6 +66,60 @@ def test_element_wise_ops_work_in_place_but_never_on_the_input():
     assert program.edges[first.source].memory is Memory.INPUT
     assert program.edges[first.target].memory is Memory.ARENA
     assert program.edges[first.target].offset == program.edges[second.target].offset
+
+
+def test_pad_is_fused_into_a_convolution_further_down_but_stays_for_two_readers():
+    builder = NetBuilder((7, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    padded = builder.pad().last.name
+    branch = builder.back_to(trunk).relu().last.name
+    builder.back_to(padded).convolution(5, (3, 3))
+    one_reader = lower(builder.back_to(branch).mean().dense(3).build())
+    assert "PAD" not in kinds(one_reader)
+    two_readers = lower(builder.back_to(padded).mean().dense(3).build())
+    assert "PAD" in kinds(two_readers)
+
+
+def offsets(program: Program, op: int) -> list[int]:
+    """Arena offsets of what an op reads and writes."""
+    names = (*program.ops[op].sources, program.ops[op].target)
+    return [program.edges[name].offset for name in names]
+
+
+def test_add_writes_over_an_input_that_nobody_reads_any_more():
+    builder = NetBuilder((6, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    builder.convolution_like(trunk, padding="SAME").add(trunk)
+    first, second, result = offsets(lower(builder.mean().dense(3).build()), 2)
+    assert result == first != second
+
+
+def test_add_takes_the_other_input_where_the_first_is_still_read():
+    builder = NetBuilder((6, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    branch = builder.convolution_like(trunk, padding="SAME").last.name
+    total = builder.add(trunk).last.name
+    net = builder.back_to(branch).add(total).mean().dense(3).build()
+    first, second, result = offsets(lower(net), 2)
+    assert result == second != first
+
+
+def test_element_wise_ops_leave_a_tensor_that_is_read_later():
+    builder = NetBuilder((6, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    net = builder.relu().add(trunk).mean().dense(3).build()
+    source, target = offsets(lower(net), 1)
+    assert source != target
+
+
+def test_flatten_of_a_concatenation_is_channel_major_and_its_slopes_too():
+    program = lower(concatenating())
+    flat = next(i for i, op in enumerate(program.ops) if op.kind == "RESHAPE")
+    prelu = program.ops[flat + 1]
+    assert prelu.kind == "PRELU" and prelu.weights.shape == (1, program.edges[prelu.source].stride)
+    assert program.edges[prelu.target].layout is Layout.PLANAR
+    assert program.ops[-2].kind == "CONCATENATION"
+    assert program.edges[program.ops[-2].target].layout is Layout.NHWC
 
 
 @pytest.mark.parametrize("make", NETS)
@@ -152,6 +206,31 @@ def test_accumulator_overflow_is_refused(kind):
     refuse(replace(net, ops=(replace(op, biases=biases),)), op.name, "subnet 1", "accumulator")
     scales = tuple((scale * 1e7).astype(np.float32) for scale in op.scales)
     refuse(replace(net, ops=(replace(op, scales=scales),)), op.name, "shift included")
+
+
+def test_add_of_tensors_in_different_orders_is_refused():
+    """[A | B] + [B' | A']: the channels that subnet 0 keeps stand in different places."""
+    builder = NetBuilder((6, 6, 3), seed=2)
+    small = builder.convolution(4, (1, 1)).last.name
+    large = builder.back_to("input").convolution(6, (1, 1)).last.name
+    one = builder.concatenate(small).last.name
+    net = builder.back_to(small).concatenate(large).add(one).mean().dense(3).build()
+    refuse(net, "ADD add_4", "concatenation_3 and concatenation_2", "different orders")
+
+
+def test_prelu_overflow_is_refused():
+    net = NetBuilder((5, 5, 2)).prelu().build()
+    output = replace(net.output, scale=1e-9)
+    tensors = dict(net.tensors) | {output.name: output}
+    refuse(replace(net, tensors=tensors), "PRELU prelu_0", "accumulator")
+
+
+@pytest.mark.parametrize("name", ["add", "hard_swish"])
+def test_output_scales_beyond_tflm_are_refused(name):
+    builder = NetBuilder((5, 5, 2))
+    net = (builder.add("input") if name == "add" else builder.hard_swish()).build()
+    output = replace(net.output, scale=1e-8)
+    refuse(replace(net, tensors=dict(net.tensors) | {output.name: output}), name, "TFLM takes")
 
 
 def test_mean_overflow_is_refused():

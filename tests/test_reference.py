@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import dense_net, ds_cnn, every_op, random_inputs
+from random_nets import concatenating, dense_net, ds_cnn, every_op, random_inputs, residual
 
 from tflm_reds.fixed_point import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_power_of_two,
 )
+from tflm_reds.quantized import QuantizedNet
 from tflm_reds.softmax import softmax_int8
 
-NETS = [ds_cnn, every_op, dense_net]
+NETS = [ds_cnn, every_op, dense_net, residual, concatenating]
 
 
 @pytest.mark.parametrize("make", NETS)
@@ -24,6 +25,18 @@ def test_slices_and_batches_give_the_same_bytes(make):
         expected = net.run(x, k)
         np.testing.assert_array_equal(net.slice(k).run(x, 0), expected)
         np.testing.assert_array_equal(net.run(x, k, batch=7), expected)
+
+
+@pytest.mark.parametrize("make", NETS)
+def test_file_round_trip(make, tmp_path):
+    net = make(seed=1)
+    first, second = net.save(tmp_path / "a.npz"), net.save(tmp_path / "b.npz")
+    assert first.read_bytes() == second.read_bytes()
+    loaded = QuantizedNet.load(first)
+    assert (loaded.tensors, loaded.ops) == (net.tensors, net.ops)
+    x = random_inputs(net, 5)
+    for k in range(net.subnet_count):
+        np.testing.assert_array_equal(loaded.run(x, k), net.run(x, k))
 
 
 @given(st.floats(1e-9, 1e9))

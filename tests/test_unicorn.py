@@ -17,7 +17,12 @@ from tflm_reds.sim.protocol import Limits
 from tflm_reds.sim.python_counter import PythonCounter
 from tflm_reds.sim.unicorn import UnicornSession, UnicornSimulator
 
-NETS = {"ds_cnn": random_nets.ds_cnn, "every_op": random_nets.every_op}
+NETS = {
+    "ds_cnn": random_nets.ds_cnn,
+    "every_op": random_nets.every_op,
+    "residual": lambda: random_nets.residual(seed=3),
+    "concatenating": random_nets.concatenating,
+}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from random_nets import dense_net, ds_cnn, every_op
+from random_nets import concatenating, dense_net, ds_cnn, every_op, residual
 
 from tflm_reds.codegen import cformat
 from tflm_reds.codegen.lower import lower
@@ -27,7 +27,7 @@ def compile_strictly(command, paths):
             assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("make", [ds_cnn, every_op, dense_net])
+@pytest.mark.parametrize("make", [ds_cnn, every_op, dense_net, residual, concatenating])
 def test_no_warning_from_the_host_compiler(make, tmp_path):
     compile_strictly(host_compiler().command, write_sources(lower(make()), tmp_path))
 
@@ -36,6 +36,7 @@ def test_no_warning_from_clang(tmp_path):
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("ziglang is not installed")
     paths = write_sources(lower(every_op()), tmp_path)
+    paths += write_sources(lower(concatenating()), tmp_path / "graph")
     compile_strictly([sys.executable, "-m", "ziglang", "cc"], paths)
 
 

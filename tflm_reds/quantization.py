@@ -15,7 +15,8 @@ from tflm_reds.errors import QuantizationError
 from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, LayerGraph, Node, Weights
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import check_calibration
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor
+from tflm_reds.quantized import QuantizedNet, QuantOp
+from tflm_reds.quantized_tensor import QuantTensor
 
 _KINDS = {
     "conv2d": "CONV_2D",

@@ -12,41 +12,10 @@ import numpy as np
 
 from tflm_reds.errors import DataError
 from tflm_reds.fixed_point import quantize_multipliers, round_half_away
+from tflm_reds.quantized_tensor import QuantTensor, keep_parts
 
-
-@dataclass(frozen=True)
-class QuantTensor:
-    """One int8 activation tensor; scale and zero point are the same for all subnets.
-
-    Attributes:
-        name: unique in the net.
-        shape: full shape without the batch: (height, width, channels) or (features,).
-        scale: a float32 value; real = (int8 - zero_point) * scale.
-        channels: active channels of each subnet, smallest subnet first.
-        positions: for a flattened tensor, the spatial positions: features = positions * channels,
-            in TFLM's order (position-major: feature = position * channels + channel).
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
-    channels: tuple[int, ...]
-    positions: int = 1
-
-    @property
-    def full_channels(self) -> int:
-        """Channels of the full network."""
-        return self.shape[-1] // self.positions
-
-    @property
-    def size(self) -> int:
-        """Elements (= bytes) of the full tensor."""
-        return int(np.prod(self.shape))
-
-    def active_shape(self, subnet: int) -> tuple[int, ...]:
-        """Shape of this tensor in the stand-alone slice of `subnet`."""
-        return (*self.shape[:-1], self.channels[subnet] * self.positions)
+LINEAR_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Ops that multiply and accumulate; each has biases and scales of every subnet."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +24,21 @@ class QuantOp:
 
     Attributes:
         kind: TFLM's builtin name: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, MAX_POOL_2D,
-            AVERAGE_POOL_2D, MEAN (over height and width), LEAKY_RELU, RELU, RELU6, SOFTMAX, PAD,
-            RESHAPE.
+            AVERAGE_POOL_2D, MEAN (over height and width), LEAKY_RELU, PRELU, HARD_SWISH, RELU,
+            RELU6, SOFTMAX, PAD, RESHAPE, ADD (of two tensors), CONCATENATION (of the channels).
         name: unique in the net, from the Keras layer.
-        inputs: names of the activation tensors read (one, but for ops such as ADD).
+        inputs: names of the activation tensors read: one, but for ADD and CONCATENATION.
         output: name of the activation tensor written.
         activation: fused clamp, "none", "relu" or "relu6".
         stride, dilation, window: (height, width); `window` is the pooling window.
         padding: "SAME" or "VALID".
         pads: PAD only: (top, bottom, left, right).
-        alpha: LEAKY_RELU's slope.
+        alpha: LEAKY_RELU's slope; the scale of PRELU's slopes.
         weights: int8 in [-127, 127], full: CONV_2D [out, kh, kw, in]; DEPTHWISE_CONV_2D
-            [kh, kw, channels]; FULLY_CONNECTED [out, in_channels, positions] (channel-major, so
-            that a prefix of the channels is a prefix of each row).
+            [kh, kw, out] (out = channels * depth multiplier, those of one channel together);
+            FULLY_CONNECTED [out, in_channels, positions] (channel-major, so that a prefix of the
+            channels is a prefix of each row); PRELU's slopes [height or 1, width or 1, channels],
+            [positions, 1, channels] for a flattened tensor.
         scales: per subnet, the float32 effective weight scale of each active output channel
             (kernel scale x batch-norm scale).
         biases: per subnet, int32 for each active output channel, in units of
@@ -88,6 +59,11 @@ class QuantOp:
     weights: np.ndarray | None = field(default=None, compare=False)
     scales: tuple[np.ndarray, ...] = field(default=(), compare=False)
     biases: tuple[np.ndarray, ...] = field(default=(), compare=False)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether this op multiplies and accumulates."""
+        return self.kind in LINEAR_KINDS
 
     @property
     def kernel_size(self) -> tuple[int, int]:
@@ -156,14 +132,18 @@ class QuantizedNet:
         return sum(self.op_macs(op, subnet) for op in self.ops)
 
     def op_macs(self, op: QuantOp, subnet: int) -> int:
-        """Multiply-accumulates of `op` in `subnet`; 0 for ops without weights."""
-        if op.weights is None:
+        """Multiply-accumulates of `op` in `subnet`; 0 for ops that are not linear."""
+        if not op.is_linear:
             return 0
         weights = active_weights(self, op, subnet)
         if op.kind == "FULLY_CONNECTED":
             return weights.size
         height, width, _ = self.target(op).shape
         return height * width * weights.size
+
+    def depth_multiplier(self, op: QuantOp) -> int:
+        """Output channels that a DEPTHWISE_CONV_2D makes of each input channel."""
+        return self.target(op).full_channels // self.source(op).full_channels
 
     def quantize_input(self, x: np.ndarray) -> np.ndarray:
         """Float input [n, *input.shape] to int8, as the TFLM host API does."""
@@ -204,28 +184,24 @@ class QuantizedNet:
 
     def keep(self, subnets: Sequence[int]) -> "QuantizedNet":
         """The network of some subnets, ascending, cut to the widths of the largest of them."""
-        largest = subnets[-1]
-        tensors = {
-            name: replace(
-                tensor,
-                shape=tensor.active_shape(largest),
-                channels=tuple(tensor.channels[k] for k in subnets),
-            )
-            for name, tensor in self.tensors.items()
-        }
-        ops = tuple(
-            op
-            if op.weights is None
-            else replace(
-                op,
-                weights=active_weights(self, op, largest),
-                scales=tuple(op.scales[k] for k in subnets),
-                biases=tuple(op.biases[k] for k in subnets),
-            )
-            for op in self.ops
+        subnets = tuple(subnets)
+        return replace(
+            self,
+            tensors={name: _keep_tensor(t, subnets) for name, t in self.tensors.items()},
+            ops=tuple(self._keep_op(op, subnets) for op in self.ops),
+            budgets=tuple(self.budgets[k] for k in subnets),
         )
-        budgets = tuple(self.budgets[k] for k in subnets)
-        return replace(self, tensors=tensors, ops=ops, budgets=budgets)
+
+    def _keep_op(self, op: QuantOp, subnets: tuple[int, ...]) -> QuantOp:
+        if op.weights is None:
+            return op
+        weights = active_weights(self, op, subnets[-1])
+        if not op.is_linear:
+            return replace(op, weights=weights)
+        scales = tuple(op.scales[k] for k in subnets)
+        return replace(
+            op, weights=weights, scales=scales, biases=tuple(op.biases[k] for k in subnets)
+        )
 
     def _check_input(self, x: np.ndarray) -> None:
         if x.shape[1:] != self.input.shape:
@@ -273,15 +249,13 @@ def activation_range(activation: str, tensor: QuantTensor) -> tuple[int, int]:
 
 
 def active_weights(net: QuantizedNet, op: QuantOp, subnet: int) -> np.ndarray:
-    """The leading slice of `op.weights` that `subnet` uses, in the layout of `op.weights`."""
-    assert op.weights is not None
-    outputs = net.target(op).channels[subnet]
-    inputs = net.source(op).channels[subnet]
-    if op.kind == "CONV_2D":
-        return op.weights[:outputs, :, :, :inputs]
-    if op.kind == "DEPTHWISE_CONV_2D":
-        return op.weights[:, :, :outputs]
-    return op.weights[:outputs, :inputs]
+    """The slice of `op.weights` that `subnet` uses, in the layout of `op.weights`."""
+    weights, source, target = op.weights, net.source(op), net.target(op)
+    assert weights is not None
+    if op.kind in ("DEPTHWISE_CONV_2D", "PRELU"):
+        return target.take(weights, subnet, axis=2)
+    rows = target.take(weights, subnet, axis=0)
+    return source.take(rows, subnet, axis=3 if op.kind == "CONV_2D" else 1)
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
@@ -289,6 +263,15 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tupl
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
+
+
+def _keep_tensor(tensor: QuantTensor, subnets: tuple[int, ...]) -> QuantTensor:
+    return replace(
+        tensor,
+        shape=tensor.active_shape(subnets[-1]),
+        channels=tuple(tensor.channels[k] for k in subnets),
+        parts=keep_parts(tensor.parts, subnets),
+    )
 
 
 def _commas(shape: tuple[int, ...]) -> str:

@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from tflm_reds.errors import ModelError
 from tflm_reds.files import atomic_path
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor
+from tflm_reds.quantized import QuantizedNet, QuantOp
+from tflm_reds.quantized_tensor import Part, QuantTensor
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def save_net(net: QuantizedNet, path: str | Path) -> Path:
@@ -50,7 +51,7 @@ def _structure(net: QuantizedNet) -> dict:
         "name": net.name,
         "budgets": net.budgets,
         "labels": net.labels,
-        "tensors": [vars(tensor) for tensor in net.tensors.values()],
+        "tensors": [asdict(tensor) for tensor in net.tensors.values()],
         "ops": [{key: getattr(op, key) for key in _OP_FIELDS} for op in net.ops],
     }
 
@@ -59,7 +60,7 @@ def _arrays(net: QuantizedNet) -> Iterator[tuple[str, np.ndarray]]:
     for op in net.ops:
         if op.weights is not None:
             yield f"{op.name}/weights", np.ascontiguousarray(op.weights)
-            for k in range(net.subnet_count):
+            for k in range(len(op.biases)):
                 yield f"{op.name}/scales/{k}", op.scales[k]
                 yield f"{op.name}/biases/{k}", op.biases[k]
 
@@ -77,19 +78,19 @@ def _from_structure(structure: dict, file: Mapping[str, np.ndarray]) -> Quantize
     def restore(values: dict) -> dict:
         return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
-    count = len(structure["budgets"])
-    tensors = [QuantTensor(**restore(tensor)) for tensor in structure["tensors"]]
-    ops = []
-    for values in structure["ops"]:
-        op = QuantOp(**restore(values))
-        if f"{op.name}/weights" in file:
-            op = replace(
-                op,
-                weights=file[f"{op.name}/weights"],
-                scales=tuple(file[f"{op.name}/scales/{k}"] for k in range(count)),
-                biases=tuple(file[f"{op.name}/biases/{k}"] for k in range(count)),
-            )
-        ops.append(op)
+    def with_arrays(op: QuantOp) -> QuantOp:
+        if f"{op.name}/weights" not in file:
+            return op
+        count = len(structure["budgets"]) if op.is_linear else 0
+        return replace(
+            op,
+            weights=file[f"{op.name}/weights"],
+            scales=tuple(file[f"{op.name}/scales/{k}"] for k in range(count)),
+            biases=tuple(file[f"{op.name}/biases/{k}"] for k in range(count)),
+        )
+
+    tensors = [_tensor(restore(tensor)) for tensor in structure["tensors"]]
+    ops = [with_arrays(QuantOp(**restore(values))) for values in structure["ops"]]
     return QuantizedNet(
         name=structure["name"],
         tensors={tensor.name: tensor for tensor in tensors},
@@ -97,3 +98,8 @@ def _from_structure(structure: dict, file: Mapping[str, np.ndarray]) -> Quantize
         budgets=tuple(structure["budgets"]),
         labels=tuple(structure["labels"]),
     )
+
+
+def _tensor(values: dict) -> QuantTensor:
+    parts = (Part(part["size"], tuple(part["channels"])) for part in values.pop("parts"))
+    return QuantTensor(**values, parts=tuple(parts))

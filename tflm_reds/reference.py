@@ -1,6 +1,6 @@
 """Numpy kernels of the TFLM op list, bit-exact with TFLM's int8 reference kernels.
 
-Each kernel takes (net, op, subnet, inputs) with int8 inputs [n, *active shape] and returns the
+Each kernel takes (net, op, subnet, *inputs) with int8 inputs [n, *active shape] and returns the
 int8 output [n, *active shape].
 """
 
@@ -8,52 +8,26 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tflm_reds.channel_order import concatenation_runs
+from tflm_reds.element_wise import (
+    ADD_LEFT_SHIFT,
+    TABLES,
+    add_multipliers,
+    lookup_table,
+    prelu_multipliers,
+)
 from tflm_reds.fixed_point import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
 )
-from tflm_reds.quantized import (
-    QuantizedNet,
-    QuantOp,
-    activation_range,
-    active_weights,
-    same_padding,
-)
+from tflm_reds.quantized import QuantizedNet, QuantOp, active_weights, same_padding
+from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.softmax import softmax_int8
 
 
 def run_op(net: QuantizedNet, op: QuantOp, subnet: int, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Run one op of `subnet`."""
-    return _KERNELS[op.kind](net, op, subnet, inputs[0])
-
-
-def leaky_relu_table(net: QuantizedNet, op: QuantOp) -> np.ndarray:
-    """Output of LEAKY_RELU for each of the 256 int8 inputs -128..127."""
-    source, target = net.source(op), net.target(op)
-    scale_in, scale_out = np.float32(source.scale), np.float32(target.scale)
-    # TFLM computes both ratios in float32 before it widens them.
-    identity = quantize_multiplier(float(scale_in / scale_out))
-    slope = quantize_multiplier(float(scale_in * np.float32(op.alpha) / scale_out))
-    values = np.arange(-128, 128) - source.zero_point
-    scaled = np.where(
-        values >= 0,
-        multiply_by_quantized_multiplier(values, *identity),
-        multiply_by_quantized_multiplier(values, *slope),
-    )
-    return np.clip(scaled + target.zero_point, -128, 127).astype(np.int8)
-
-
-def relu_table(net: QuantizedNet, op: QuantOp) -> np.ndarray:
-    """Output of a stand-alone RELU or RELU6 for each of the 256 int8 inputs -128..127."""
-    source, target = net.source(op), net.target(op)
-    if op.kind == "RELU6":
-        # TFLM only clamps: input and output of RELU6 share scale and zero point.
-        return np.clip(np.arange(-128, 128), *activation_range("relu6", source)).astype(np.int8)
-    ratio = float(np.float32(source.scale) / np.float32(target.scale))
-    values = np.arange(-128, 128) - source.zero_point
-    scaled = multiply_by_quantized_multiplier(values, *quantize_multiplier(ratio))
-    low, high = activation_range("relu", target)
-    return np.clip(scaled + target.zero_point, low, high).astype(np.int8)
+    return _KERNELS[op.kind](net, op, subnet, *inputs)
 
 
 def mean_multiplier(net: QuantizedNet, op: QuantOp) -> tuple[int, int]:
@@ -77,7 +51,9 @@ def _convolution(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> 
 
 def _depthwise(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndarray:
     weights = active_weights(net, op, subnet)
-    windows = _windows(net, op, x, op.kernel_size)
+    # Every input channel makes as many output channels as the depth multiplier says.
+    repeated = x.repeat(weights.shape[2] // x.shape[-1], axis=-1)
+    windows = _windows(net, op, repeated, op.kernel_size)
     accumulators = np.einsum("nhwklc,klc->nhwc", windows, weights.astype(np.float64))
     return _requantize(net, op, subnet, accumulators)
 
@@ -116,14 +92,55 @@ def _mean(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndar
     return np.clip(scaled + net.target(op).zero_point, -128, 127).astype(np.int8)
 
 
-def _leaky_relu(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndarray:
+def _look_up(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndarray:
     del subnet
-    return leaky_relu_table(net, op)[x.astype(np.int64) + 128]
+    return lookup_table(net, op)[x.astype(np.int64) + 128]
 
 
-def _relu(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndarray:
+def _prelu(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndarray:
+    slopes = active_weights(net, op, subnet).astype(np.int64)
+    factors = prelu_multipliers(net, op)
+    shape = x.shape if x.ndim == 4 else (len(x), len(slopes), 1, slopes.shape[2])
+    values = x.astype(np.int64).reshape(shape) - net.source(op).zero_point
+    scaled = np.where(
+        values >= 0,
+        multiply_by_quantized_multiplier(values, *factors.identity),
+        multiply_by_quantized_multiplier(values * slopes, *factors.slope),
+    )
+    outputs = np.clip(scaled + net.target(op).zero_point, -128, 127)
+    return outputs.reshape(x.shape).astype(np.int8)
+
+
+def _add(net: QuantizedNet, op: QuantOp, subnet: int, *inputs: np.ndarray) -> np.ndarray:
     del subnet
-    return relu_table(net, op)[x.astype(np.int64) + 128]
+    factors = add_multipliers(net, op)
+    total = np.int64(0)
+    for name, x, factor in zip(op.inputs, inputs, factors.inputs, strict=True):
+        values = (x.astype(np.int64) - net.tensors[name].zero_point) << ADD_LEFT_SHIFT
+        total = total + multiply_by_quantized_multiplier(values, *factor)
+    scaled = multiply_by_quantized_multiplier(total, *factors.output)
+    low, high = net.activation_range(op)
+    return np.clip(scaled + net.target(op).zero_point, low, high).astype(np.int8)
+
+
+def _concatenate(net: QuantizedNet, op: QuantOp, subnet: int, *inputs: np.ndarray) -> np.ndarray:
+    tensors = [net.tensors[name] for name in op.inputs]
+    if net.target(op).parts or not any(tensor.is_cut for tensor in tensors):
+        return np.concatenate(inputs, axis=-1)
+    # A net of sorted channels: see channel_order.
+    rows = [_in_memory_order(t, x) for t, x in zip(tensors, inputs, strict=True)]
+    widths = [[n * tensor.positions for n in tensor.channels] for tensor in tensors]
+    runs = [run for run in concatenation_runs(widths) if run.subnet <= subnet]
+    return np.concatenate(
+        [rows[run.input][..., run.first : run.first + run.channels] for run in runs], axis=-1
+    )
+
+
+def _in_memory_order(tensor: QuantTensor, x: np.ndarray) -> np.ndarray:
+    """A flattened tensor [n, features] channel by channel where it is cut."""
+    if tensor.positions == 1 or not tensor.is_cut:
+        return x
+    return x.reshape(len(x), tensor.positions, -1).transpose(0, 2, 1).reshape(len(x), -1)
 
 
 def _softmax(net: QuantizedNet, op: QuantOp, subnet: int, x: np.ndarray) -> np.ndarray:
@@ -171,7 +188,7 @@ def _requantize(
     return np.clip(scaled + net.target(op).zero_point, low, high).astype(np.int8)
 
 
-_Kernel = Callable[[QuantizedNet, QuantOp, int, np.ndarray], np.ndarray]
+_Kernel = Callable[..., np.ndarray]
 _KERNELS: dict[str, _Kernel] = {
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -179,10 +196,10 @@ _KERNELS: dict[str, _Kernel] = {
     "MAX_POOL_2D": _max_pool,
     "AVERAGE_POOL_2D": _average_pool,
     "MEAN": _mean,
-    "LEAKY_RELU": _leaky_relu,
-    "RELU": _relu,
-    "RELU6": _relu,
+    "PRELU": _prelu,
+    "ADD": _add,
+    "CONCATENATION": _concatenate,
     "SOFTMAX": _softmax,
     "PAD": _pad,
     "RESHAPE": _reshape,
-}
+} | dict.fromkeys(TABLES, _look_up)

@@ -1,13 +1,15 @@
 """Writes a QuantizedNet as a .tflite file: sliced with stock ops, or nested with our custom ops."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tflm_reds.errors import QuantizationError
 from tflm_reds.files import write_bytes
-from tflm_reds.quantized import QuantizedNet, QuantOp, QuantTensor, same_padding
+from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
+from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.tflite_schema import (
     ModelSpec,
     OperatorSpec,
@@ -26,7 +28,7 @@ _CUSTOM_OPS = {
     "DEPTHWISE_CONV_2D": "REDS_DEPTHWISE_CONV_2D",
     "FULLY_CONNECTED": "REDS_FULLY_CONNECTED",
 }
-_WITHOUT_OPTIONS = ("PAD", "RELU", "RELU6", "RESHAPE")
+_WITHOUT_OPTIONS = ("PAD", "RELU", "RELU6", "RESHAPE", "PRELU", "HARD_SWISH")
 
 
 def write_stock_model(net: QuantizedNet, path: str | Path) -> Path:
@@ -81,9 +83,9 @@ def _activation(tensor: QuantTensor) -> TensorSpec:
 
 def _stock(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[TensorSpec]]:
     """The stock operator of `op` and its constant inputs."""
-    constants = _stock_weights(net, op) if op.weights is not None else _arguments(net, op)
+    constants = _stock_weights(net, op) if op.is_linear else _arguments(net, op)
     inputs = (*op.inputs, *(tensor.name for tensor in constants))
-    return OperatorSpec(op.kind, inputs, (op.output,), _options(op)), constants
+    return OperatorSpec(op.kind, inputs, (op.output,), _options(net, op)), constants
 
 
 def _stock_between(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[TensorSpec]]:
@@ -178,10 +180,13 @@ def _arguments(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
         return [_constant(op, "axes", np.array([1, 2], np.int32))]
     if op.kind == "RESHAPE":
         return [_constant(op, "shape", np.array((1, *net.target(op).shape), np.int32))]
+    if op.kind == "PRELU":
+        slopes = op.weights.reshape(-1) if len(net.source(op).shape) == 1 else op.weights
+        return [replace(_constant(op, "slopes", slopes), scales=(op.alpha,))]
     return []
 
 
-def _options(op: QuantOp) -> dict[str, int | float]:
+def _options(net: QuantizedNet, op: QuantOp) -> dict[str, int | float]:
     """Fields of the op's options table, by the names of the TFLite schema."""
     activation = {"FusedActivationFunction": _ACTIVATIONS[op.activation]}
     window = {
@@ -195,9 +200,11 @@ def _options(op: QuantOp) -> dict[str, int | float]:
         case "CONV_2D":
             return {**window, **dilation}
         case "DEPTHWISE_CONV_2D":
-            return {**window, **dilation, "DepthMultiplier": 1}
-        case "FULLY_CONNECTED":
+            return {**window, **dilation, "DepthMultiplier": net.depth_multiplier(op)}
+        case "FULLY_CONNECTED" | "ADD":
             return activation
+        case "CONCATENATION":
+            return {**activation, "Axis": len(net.target(op).shape)}
         case "MAX_POOL_2D" | "AVERAGE_POOL_2D":
             return {**window, "FilterHeight": op.window[0], "FilterWidth": op.window[1]}
         case "MEAN":

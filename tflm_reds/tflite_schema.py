@@ -40,6 +40,9 @@ _OPTION_TABLES = {
     "SOFTMAX": "SoftmaxOptions",
     "PAD": "PadOptions",
     "RESHAPE": "ReshapeOptions",
+    "ADD": "AddOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "HARD_SWISH": "HardSwishOptions",
 }
 # Of int8 kernels; TFLM ignores versions, LiteRT does not.
 _OP_VERSIONS = {
@@ -48,6 +51,8 @@ _OP_VERSIONS = {
     "FULLY_CONNECTED": 4,
     "LEAKY_RELU": 1,
     "RESHAPE": 1,
+    "HARD_SWISH": 1,
+    "PRELU": 1,
 }
 
 

@@ -15,7 +15,7 @@ typedef struct {
 static int arguments_valid(const reds_conv_params *params, const reds_dims *input,
                            const reds_dims *filter, const reds_dims *output) {
   return reds_dims_valid(input) && reds_dims_valid(filter) && reds_dims_valid(output) &&
-         filter->channels == input->channels && output->channels == input->channels &&
+         filter->channels == output->channels && output->channels % input->channels == 0 &&
          reds_conv_params_valid(params, filter, output);
 }
 
@@ -104,6 +104,17 @@ static void convolve_position(const window *w, const reds_outputs *outputs, cons
 
 #endif
 
+/* Several outputs of each input channel. */
+static void multiply_position(const window *w, const reds_outputs *outputs, const int8_t *input,
+                              const int8_t *filter, int32_t channels, int8_t *output) {
+  const int32_t multiplier = channels / w->input->channels;
+  for (int32_t channel = 0; channel < channels; ++input) {
+    for (const int32_t end = channel + multiplier; channel < end; ++channel) {
+      output[channel] = reds_output(outputs, channel, sum_channel(w, input, filter + channel));
+    }
+  }
+}
+
 static void convolve(const reds_conv_params *params, const reds_outputs *outputs,
                      const reds_dims *input_dims, const int8_t *input, const reds_dims *filter_dims,
                      const int8_t *filter, const reds_dims *output_dims, int8_t *output) {
@@ -111,13 +122,18 @@ static void convolve(const reds_conv_params *params, const reds_outputs *outputs
               .filter = filter_dims,
               .dilation = params->dilation,
               .input_offset = params->input_offset};
+  const int32_t channels = output_dims->channels;
   for (int32_t y = 0; y < output_dims->height; ++y) {
     w.top = y * params->stride.height - params->padding.height;
     w.rows = reds_clip(w.top, filter_dims->height, w.dilation.height, input_dims->height);
     for (int32_t x = 0; x < output_dims->width; ++x, output += output_dims->channel_stride) {
       w.left = x * params->stride.width - params->padding.width;
       w.columns = reds_clip(w.left, filter_dims->width, w.dilation.width, input_dims->width);
-      convolve_position(&w, outputs, input, filter, output_dims->channels, output);
+      if (channels == input_dims->channels) {
+        convolve_position(&w, outputs, input, filter, channels, output);
+      } else {
+        multiply_position(&w, outputs, input, filter, channels, output);
+      }
     }
   }
 }

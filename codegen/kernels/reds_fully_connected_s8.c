@@ -13,7 +13,7 @@ static int is_vector(const reds_dims *dims) {
 static int arguments_valid(const reds_context *context, const reds_fc_params *params,
                            const reds_dims *input, const reds_dims *filter,
                            const reds_dims *output) {
-  return params != NULL && params->input_offset >= -127 && params->input_offset <= 128 &&
+  return params != NULL && reds_offset_valid(params->input_offset) &&
          is_vector(input) && is_vector(output) && is_vector(filter) &&
          reds_filter_valid(filter, output->channels) && filter->channels == input->channels &&
          reds_scratch_valid(context, reds_fully_connected_s8_get_buffer_size(filter));

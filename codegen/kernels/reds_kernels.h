@@ -93,6 +93,42 @@ typedef struct {
   int32_t value; /* the zero point */
 } reds_pad_params;
 
+/* A real factor: multiplier * 2^(shift - 31). */
+typedef struct {
+  int32_t multiplier; /* in [2^30, 2^31) */
+  int32_t shift;      /* in [-31, 30] */
+} reds_factor;
+
+typedef struct {
+  int32_t input1_offset; /* minus the zero point of the first input, in [-127, 128] */
+  int32_t input2_offset;
+  int32_t output_offset;
+  reds_factor input1; /* of the first input, shifted left by 20 bits; below one */
+  reds_factor input2;
+  reds_factor output; /* of the sum; below one */
+  reds_activation activation;
+} reds_add_params;
+
+typedef struct {
+  int32_t input_offset;
+  int32_t output_offset;
+  reds_factor identity; /* of inputs >= 0 */
+  reds_factor slope;    /* of negative inputs times their slope */
+} reds_prelu_params;
+
+/* Consecutive channels of one input of a concatenation. */
+typedef struct {
+  int32_t input;
+  int32_t first;
+  int32_t channels;
+} reds_run;
+
+typedef struct {
+  const reds_run *runs;
+  int32_t run_count;
+  int32_t input_count;
+} reds_concatenate_params;
+
 /* Convolution with any kernel size, stride, dilation and padding.
  *
  * filter       int8 [full outputs][kernel height][kernel width][filter channel_stride]
@@ -121,10 +157,11 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
 
 size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims);
 
-/* Depthwise convolution, depth multiplier 1: as many output as input channels.
+/* Depthwise convolution; a depth multiplier of output channels / input channels, those of one input
+ * channel together.
  *
  * filter       int8 [kernel height][kernel width][filter channel_stride]
- * filter_dims  {kernel height, kernel width, channels, full channels of the weights}
+ * filter_dims  {kernel height, kernel width, output channels, full output channels of the weights}
  * scratch      none: `context` may be null */
 reds_status reds_depthwise_conv_s8(const reds_context *context, const reds_conv_params *params,
                                    const reds_requantisation *requantisation,
@@ -164,7 +201,30 @@ reds_status reds_average_pool_s8(const reds_pool_params *params, const reds_dims
 reds_status reds_mean_s8(const reds_mean_params *params, const reds_dims *input_dims,
                          const int8_t *input, const reds_dims *output_dims, int8_t *output);
 
-/* Any function of one int8 value (LeakyReLU, a stand-alone ReLU): output = table[input + 128].
+/* Sum of two tensors of the same size. `output` may be an input of the same dims. */
+reds_status reds_add_s8(const reds_add_params *params, const reds_dims *input1_dims,
+                        const int8_t *input1, const reds_dims *input2_dims, const int8_t *input2,
+                        const reds_dims *output_dims, int8_t *output);
+
+/* Puts channels of several inputs behind one another at each position, run by run. All tensors have
+ * the same height, width, scale and zero point; the runs together are the output's channels.
+ *
+ * input_dims, inputs  params->input_count entries each
+ *
+ * With cut inputs the runs go by subnet, then by input (the channels of the smallest subnet first),
+ * so that a narrower subnet is a prefix of the output: it copies the first runs only. */
+reds_status reds_concatenate_s8(const reds_concatenate_params *params, const reds_dims *input_dims,
+                                const int8_t *const *inputs, const reds_dims *output_dims,
+                                int8_t *output);
+
+/* Values below zero times an int8 slope of their channel: slope_dims is {1, 1, channels,
+ * full channels}, or the input's height and width where each position has slopes of its own.
+ * `output` may be `input` when the dims are equal. */
+reds_status reds_prelu_s8(const reds_prelu_params *params, const reds_dims *input_dims,
+                          const int8_t *input, const reds_dims *slope_dims, const int8_t *slopes,
+                          const reds_dims *output_dims, int8_t *output);
+
+/* Any function of one int8 value (LeakyReLU, hard-swish, ReLU): output = table[input + 128].
  * `output` may be `input` when the dims are equal. */
 reds_status reds_lookup_s8(const int8_t *table, const reds_dims *input_dims, const int8_t *input,
                            const reds_dims *output_dims, int8_t *output);

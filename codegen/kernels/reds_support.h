@@ -50,6 +50,10 @@ static inline int reds_same_dims(const reds_dims *a, const reds_dims *b) {
   return a->height == b->height && a->width == b->width && a->channels == b->channels;
 }
 
+static inline int reds_offset_valid(int32_t input_offset) {
+  return input_offset >= -127 && input_offset <= 128;
+}
+
 /* Whether every coordinate of a sliding window along one axis fits an int32. */
 static inline int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t padding,
                                   int32_t dilation) {
@@ -59,7 +63,7 @@ static inline int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t strid
 
 static inline int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
                                          const reds_dims *output) {
-  return params != NULL && params->input_offset >= -127 && params->input_offset <= 128 &&
+  return params != NULL && reds_offset_valid(params->input_offset) &&
          reds_axis_valid(output->height, filter->height, params->stride.height,
                          params->padding.height, params->dilation.height) &&
          reds_axis_valid(output->width, filter->width, params->stride.width, params->padding.width,
@@ -69,6 +73,11 @@ static inline int reds_conv_params_valid(const reds_conv_params *params, const r
 static inline int reds_requantisation_valid(const reds_requantisation *requantisation) {
   return requantisation != NULL && requantisation->multiplier != NULL &&
          requantisation->shift != NULL;
+}
+
+/* Whether `factor` is normal, and at most 2^largest_shift. */
+static inline int reds_factor_valid(const reds_factor *factor, int32_t largest_shift) {
+  return factor->multiplier >= 1 << 30 && factor->shift >= -31 && factor->shift <= largest_shift;
 }
 
 /* Whether the weights of all active outputs can be addressed. */

@@ -32,14 +32,22 @@ def worst_accumulator(program: Program, op: Op, subnet: int) -> int:
     source = program.edges[op.source]
     reach = max(127 - source.zero_point, source.zero_point + 128)
     if op.kind == "MEAN":
-        return (source.height * source.width * reach) << max(op.shift, 0)
-    if op.weights is None:
-        return 0
+        return _shifted(source.height * source.width * reach, op.multipliers[0])
+    if op.kind == "PRELU":
+        identity, slope = op.multipliers
+        steepest = int(np.abs(op.weights.astype(int)).max())
+        return max(_shifted(reach, identity), _shifted(reach * steepest, slope))
+    if not op.tables:
+        return 0  # ADD cannot overflow: its factors are below one
     table = op.tables[subnet]
     sums = _absolute_weights(op, source.channels[subnet], len(table.bias)) * reach
     sums += np.abs(table.bias.astype(np.int64))
     shifts = np.maximum(table.shift.astype(int), 0)
     return max(int(total) << int(shift) for total, shift in zip(sums, shifts, strict=True))
+
+
+def _shifted(value: int, multiplier: tuple[int, int]) -> int:
+    return value << max(multiplier[1], 0)
 
 
 def _absolute_weights(op: Op, inputs: int, outputs: int) -> np.ndarray:

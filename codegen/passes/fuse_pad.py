@@ -7,23 +7,24 @@ from tflm_reds.codegen.program import Op, Program
 
 def fuse_pad(program: Program) -> Program:
     """Remove each PAD whose only reader is a convolution without padding of its own."""
-    ops: list[Op] = []
-    edges = dict(program.edges)
-    for op in program.ops:
-        pad = ops[-1] if ops else None
-        if pad and _fits(program, pad, op):
-            del edges[pad.target]
-            ops[-1] = replace(op, source=pad.source, padding=pad.padding)
-        else:
-            ops.append(op)
+    pads = {op.target: op for op in program.ops if op.kind == "PAD"}
+    readers = {op.source: op for op in program.ops if op.source in pads}
+    fused = {name for name, op in readers.items() if _fits(program, pads[name], op)}
+    ops = (
+        replace(op, sources=pads[op.source].sources, padding=pads[op.source].padding)
+        if op.source in fused
+        else op
+        for op in program.ops
+        if op.target not in fused
+    )
+    edges = {name: edge for name, edge in program.edges.items() if name not in fused}
     return replace(program, ops=tuple(ops), edges=edges)
 
 
 def _fits(program: Program, pad: Op, op: Op) -> bool:
-    readers = [reader for reader in program.ops if reader.source == pad.target]
+    readers = [reader for reader in program.ops if pad.target in reader.sources]
     return (
-        pad.kind == "PAD"
-        and readers == [op]
+        readers == [op]
         and op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D")
         and op.padding == (0, 0)
         # The kernel pads with the zero point of its input.

@@ -7,7 +7,7 @@ from tflm_reds.codegen.program import Edge, Memory, Op, Program
 from tflm_reds.errors import QuantizationError
 
 ALIGNMENT = 16
-IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8")
+IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8", "reds_prelu_s8", "reds_add_s8")
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,19 @@ def align(size: int) -> int:
 
 
 def _share_in_place(program: Program) -> Program:
-    """Let an op that allows it write over its input, where nobody else reads that input."""
+    """Let an op that allows it write over one of its inputs, where nobody reads that any more."""
     edges = dict(program.edges)
     for op in program.ops:
-        source = edges[op.source]
-        owner = _owner(edges, source.name)
-        readers = [r for r in program.ops if _owner(edges, r.source) == owner]
-        if op.kernel in IN_PLACE and readers[-1] is op and owner != program.input:
-            edges[op.target] = replace(edges[op.target], shares=source.name)
+        if op.kernel in IN_PLACE:
+            free = (name for name in op.sources if _is_last_reader(program, edges, op, name))
+            edges[op.target] = replace(edges[op.target], shares=next(free, None))
     return replace(program, edges=edges)
+
+
+def _is_last_reader(program: Program, edges: dict[str, Edge], op: Op, name: str) -> bool:
+    owner = _owner(edges, name)
+    readers = [r for r in program.ops if any(_owner(edges, s) == owner for s in r.sources)]
+    return readers[-1] is op and owner != program.input
 
 
 def _owner(edges: dict[str, Edge], name: str) -> str:
@@ -106,7 +110,7 @@ def _tensor_blocks(program: Program, owners: dict[str, str]) -> list[Block]:
             uses = [
                 i
                 for i, op in enumerate(program.ops)
-                if name in (owners[op.source], owners[op.target])
+                if name in [owners[edge] for edge in (*op.sources, op.target)]
             ]
             blocks.append(Block(name, program.edges[name].size, uses[0], uses[-1]))
     return blocks

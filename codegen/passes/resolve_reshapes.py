@@ -1,15 +1,16 @@
 """Turn each RESHAPE into a view where the bytes allow it, else into a channel-major copy."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tflm_reds.codegen.program import Edge, Layout, Op, Program
 from tflm_reds.errors import QuantizationError
 
-ELEMENT_WISE = ("LEAKY_RELU", "RELU", "RELU6")
+ELEMENT_WISE = ("LEAKY_RELU", "RELU", "RELU6", "HARD_SWISH", "PRELU", "ADD")
 
 
 def resolve_reshapes(program: Program) -> Program:
-    """Set the layout of each edge and the order of fully connected weights; drop views.
+    """Set the layout of each edge, the order of fully connected weights and slopes; drop views.
 
     Flattening a cut tensor orders the features channel by channel (`Layout.PLANAR`): only then is
     a narrower subnet a prefix of what the fully connected layer reads.
@@ -25,9 +26,9 @@ def resolve_reshapes(program: Program) -> Program:
             edges[op.target] = _reshape(op, source, target)
             if edges[op.target].shares:
                 continue
-        elif source.layout == Layout.PLANAR:
-            edges[op.target] = replace(target, layout=_planar_result(op))
-        ops.append(_order_inputs(op, source.layout))
+        else:
+            edges[op.target] = replace(target, layout=_result_layout(op, edges))
+        ops.append(_order_weights(op, source))
     return replace(program, ops=tuple(ops), edges=edges)
 
 
@@ -46,10 +47,11 @@ def _reshape(op: Op, source: Edge, target: Edge) -> Edge:
     )
 
 
-def _planar_result(op: Op) -> Layout:
-    if op.kind == "FULLY_CONNECTED":
+def _result_layout(op: Op, edges: Mapping[str, Edge]) -> Layout:
+    layouts = {edges[name].layout for name in op.sources}
+    if layouts == {Layout.NHWC} or op.kind in ("FULLY_CONNECTED", "CONCATENATION"):
         return Layout.NHWC
-    if op.kind in ELEMENT_WISE:
+    if op.kind in ELEMENT_WISE and len(layouts) == 1:
         return Layout.PLANAR
     raise QuantizationError(
         f"{op.kind} {op.name} reads a flattened tensor of a cut layer, whose features are stored "
@@ -58,11 +60,14 @@ def _planar_result(op: Op) -> Layout:
     )
 
 
-def _order_inputs(op: Op, layout: Layout) -> Op:
-    """A fully connected layer's weights [outputs, 1, inputs], in the order of its input."""
+def _order_weights(op: Op, source: Edge) -> Op:
+    """Weights [outputs, 1, inputs] or slopes [positions or 1, channels] in the input's order."""
+    planar = source.layout == Layout.PLANAR
+    if op.kind == "PRELU" and source.height * source.width == 1:
+        return replace(op, weights=(op.weights.T if planar else op.weights).reshape(1, -1))
     if op.kind != "FULLY_CONNECTED":
         return op
-    weights = op.weights if layout == Layout.PLANAR else op.weights.transpose(0, 2, 1)
+    weights = op.weights if planar else op.weights.transpose(0, 2, 1)
     return replace(op, weights=weights.reshape(len(weights), 1, -1))
 
 
