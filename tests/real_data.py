@@ -17,5 +17,7 @@ def needs(*files: str) -> pytest.MarkDecorator:
 
 
 needs_speech_commands = needs("kws_speech_commands_mfcc.npz")
+needs_arm_models = needs("kws_speech_commands_mfcc.npz", "models_original.zip")
+needs_visual_wake_words = needs("vww_person_96.npz", "weights_float.npz")
 needs_fashion_mnist = needs("fashion_mnist.npz", "weights_float.npz")
 needs_cifar10 = needs("cifar10_jpeg.npz", "cifar10_lossless.npz", "weights_float.npz")

@@ -99,13 +99,15 @@ def test_missing_data_is_refused(tmp_path):
 @needs_speech_commands
 def test_truncated_file_is_refused(tmp_path):
     (tmp_path / FILE).write_bytes((DATA / FILE).read_bytes()[:100_000])
-    with pytest.raises(DataError, match=rf"{FILE} \(100,000 bytes\) is no intact"):
+    with pytest.raises(
+        DataError, match=rf"{FILE}: this is no intact.*100,000 bytes.*c999ab.*found"
+    ):
         load_dataset("kws", tmp_path)
 
 
 def test_wrong_file_is_refused_with_expected_and_found(tmp_path):
     np.savez(tmp_path / FILE, x=X)
-    with pytest.raises(DataError, match=rf"{FILE} lacks the array 'mfcc_hi'; it holds x"):
+    with pytest.raises(DataError, match=rf"{FILE}: it lacks the array 'mfcc_hi' and holds x"):
         load_dataset("kws", tmp_path)
     np.savez(tmp_path / FILE, mfcc_hi=np.zeros((5, 49, 10), np.uint8))
     with pytest.raises(

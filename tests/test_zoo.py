@@ -1,15 +1,14 @@
-"""The reference architectures: published sizes, pretrained accuracy, trainability."""
+"""The reference architectures: published sizes, trainability, and refusal of wrong weights."""
 
 import keras
 import numpy as np
 import pytest
-from real_data import DATA, needs_speech_commands
 
-from tflm_reds.datasets import load_dataset, load_kws_canonical_test
+from tflm_reds.datasets import load_dataset
 from tflm_reds.errors import DataError, ModelError
 from tflm_reds.zoo import ZOO, load_zoo
 
-# Parameters and MACs: IEEE TMC 25(1):451 and its code; None where it gives none.
+# Parameters and MACs: IEEE TMC 25(1):451 and its code, arXiv 2106.07597; None where not given.
 PUBLISHED = {
     "dnn_s_kws": (79_644, 79_200),
     "dnn_l_kws": (495_744, 494_424),
@@ -19,12 +18,9 @@ PUBLISHED = {
     "ds_cnn_l_kws": (422_844, 28_327_812),
     "ds_cnn_s_fashion_mnist": (None, 3_788_544),
     "ds_cnn_s_cifar10": (None, 5_234_176),
-}
-# Percent correct on the canonical test set with zeroed silence, on split_b's test part.
-ACCURACY = {
-    "dnn_s_kws": (83.4, 83.6),
-    "cnn_s_kws": (92.2, 93.2),
-    "ds_cnn_s_kws": (93.8, 93.5),
+    "resnet8_cifar10": (78_666, 12_501_632),
+    "mobilenet_v1_025_vww": (221_794, 7_489_664),
+    "mobilenet_v1_100_vww": (3_230_914, 104_276_480),
 }
 
 
@@ -55,19 +51,6 @@ def test_published_parameters_and_macs(name):
     assert parameters in (None, model.count_params())
 
 
-@needs_speech_commands
-@pytest.mark.parametrize("name", ACCURACY)
-def test_pretrained_accuracy_on_real_speech(name):
-    model, pretrained = load_zoo(name, DATA)
-    assert pretrained
-    frames = "every second" if name.startswith("dnn") else "all"
-    canonical, split_b = ACCURACY[name]
-    x, y = load_kws_canonical_test(DATA, frames=frames)
-    assert percent_correct(model, x, y) == pytest.approx(canonical, abs=0.15)
-    data = load_dataset(ZOO[name].dataset, DATA)
-    assert percent_correct(model, data.x_test, data.y_test) == pytest.approx(split_b, abs=0.15)
-
-
 def test_digits_network_trains_in_seconds():
     keras.utils.set_random_seed(0)
     data, (model, _) = load_dataset("digits"), load_zoo("digits_ds_cnn")
@@ -84,7 +67,8 @@ def test_digits_network_trains_in_seconds():
 def test_every_entry_names_a_data_set_of_its_input_shape():
     shapes = {
         "digits": (8, 8, 1), "kws": (49, 10, 1), "kws_25_frames": (250,),
-        "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3),
+        "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3), "cifar10_bytes": (32, 32, 3),
+        "visual_wake_words": (96, 96, 3), "visual_wake_words_signed": (96, 96, 3),
     }  # fmt: skip
     for name, entry in ZOO.items():
         assert entry.name == name
@@ -123,8 +107,8 @@ def test_weights_go_to_the_layers_in_order(tmp_path):
     ("arrays", "message"),
     [
         (dnn_weights(100), r"layer fc1 should have shape \(250, 144\), found shape \(250, 100\)"),
-        (dnn_weights(144, layers=3), "holds 3 layers of kind dense.*expects 4"),
-        ({"x": np.zeros(3)}, "holds 0 layers of kind dense.*expects 4"),
+        (dnn_weights(144, layers=3), "holds 3 layers of kind dense for dnn_s_kws, which has 4"),
+        ({"x": np.zeros(3)}, "holds 0 layers of kind dense for dnn_s_kws, which has 4"),
     ],
 )
 def test_wrong_weights_are_refused(tmp_path, arrays, message):

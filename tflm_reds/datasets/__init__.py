@@ -13,6 +13,10 @@ from tflm_reds.datasets.digits import load_digits
 from tflm_reds.datasets.fashion_mnist import load_fashion_mnist
 from tflm_reds.datasets.files import data_directory
 from tflm_reds.datasets.keyword_spotting import load_kws, load_kws_canonical_test
+from tflm_reds.datasets.visual_wake_words import (
+    load_visual_wake_words,
+    load_visual_wake_words_mlperf,
+)
 from tflm_reds.errors import DataError
 
 __all__ = [
@@ -29,6 +33,8 @@ __all__ = [
     "load_fashion_mnist",
     "load_kws",
     "load_kws_canonical_test",
+    "load_visual_wake_words",
+    "load_visual_wake_words_mlperf",
     "training_batches",
 ]
 
@@ -40,6 +46,8 @@ DATASETS: dict[str, Callable[[str | Path | None], Dataset]] = {
     "fashion_mnist": load_fashion_mnist,
     "kws": load_kws,
     "kws_25_frames": partial(load_kws, frames="every second"),
+    "visual_wake_words": load_visual_wake_words,
+    "visual_wake_words_signed": partial(load_visual_wake_words, signed=True),
 }
 
 

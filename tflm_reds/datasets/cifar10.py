@@ -11,7 +11,7 @@ import numpy as np
 
 from tflm_reds.datasets.augmentation import ImageAugmentation
 from tflm_reds.datasets.dataset import Dataset
-from tflm_reds.datasets.files import data_file, read_arrays, require_arrays
+from tflm_reds.datasets.files import read_data_file
 from tflm_reds.datasets.images import decode_differences, decode_jpegs, to_unit_range
 from tflm_reds.datasets.splits import hold_out
 from tflm_reds.errors import DataError
@@ -51,7 +51,7 @@ def load_cifar10(
         DataError: if a file is missing, truncated or another one.
     """
     x_test, y_test = load_cifar10_test(data_dir, test=test, scale=scale)
-    path, arrays = _read(JPEG_FILE, JPEG_ARRAYS, data_dir)
+    path, arrays = read_data_file(JPEG_FILE, data_dir, JPEG_ARRAYS)
     x, y = _scaled(_jpegs(path, arrays, "train"), scale), arrays["y_train"].astype(np.int64)
     training, validation = hold_out(y, VALIDATION)
     return Dataset(
@@ -74,19 +74,12 @@ def load_cifar10_test(
     _require(test, TESTS, "test")
     _require(scale, SCALES, "scale")
     if test == "jpeg":
-        path, arrays = _read(JPEG_FILE, JPEG_ARRAYS, data_dir)
+        path, arrays = read_data_file(JPEG_FILE, data_dir, JPEG_ARRAYS)
         x = _jpegs(path, arrays, "test")
     else:
-        _, arrays = _read(LOSSLESS_FILE, LOSSLESS_ARRAYS, data_dir)
+        _, arrays = read_data_file(LOSSLESS_FILE, data_dir, LOSSLESS_ARRAYS)
         x = decode_differences(arrays["x_test"])
     return _scaled(x, scale), arrays["y_test"].astype(np.int64)
-
-
-def _read(name: str, expected: dict, data_dir: str | Path | None):
-    path = data_file(name, data_dir)
-    arrays = read_arrays(path)
-    require_arrays(path, arrays, expected)
-    return path, arrays
 
 
 def _jpegs(path: Path, arrays: dict[str, np.ndarray], part: str) -> np.ndarray:

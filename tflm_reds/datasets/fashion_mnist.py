@@ -6,7 +6,7 @@ import numpy as np
 
 from tflm_reds.datasets.augmentation import ImageAugmentation
 from tflm_reds.datasets.dataset import Dataset
-from tflm_reds.datasets.files import data_file, read_arrays, require_arrays
+from tflm_reds.datasets.files import read_data_file
 from tflm_reds.datasets.images import to_unit_range
 from tflm_reds.datasets.splits import hold_out
 
@@ -30,9 +30,7 @@ def load_fashion_mnist(data_dir: str | Path | None = None) -> Dataset:
     Raises:
         DataError: if the file is missing, truncated or another one.
     """
-    path = data_file(FILE, data_dir)
-    arrays = read_arrays(path)
-    require_arrays(path, arrays, ARRAYS)
+    _, arrays = read_data_file(FILE, data_dir, ARRAYS)
     x, y = to_unit_range(arrays["x_train"])[..., None], arrays["y_train"].astype(np.int64)
     training, validation = hold_out(y, VALIDATION)
     return Dataset(

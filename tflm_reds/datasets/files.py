@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tflm_reds.datasets.checksums import broken_file
 from tflm_reds.errors import DataError
 
 VARIABLE = "TFLM_REDS_DATA"
@@ -55,9 +56,7 @@ def read_arrays(path: Path, prefix: str = "") -> dict[str, np.ndarray]:
         raise DataError(f"There is no file {path}. Correct the path.") from error
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         size = f"{path.stat().st_size:,} bytes" if path.is_file() else "a directory"
-        raise DataError(
-            f"{path} ({size}) is no intact .npz file: {error}. Fetch or write it again."
-        ) from error
+        raise broken_file(path, f"this is no intact .npz file ({size}): {error}") from error
 
 
 def require_arrays(
@@ -74,14 +73,25 @@ def require_arrays(
     """
     for name, (kinds, shape) in expected.items():
         if name not in arrays:
-            raise DataError(f"{path} lacks the array {name!r}; it holds {', '.join(arrays)}.")
+            raise broken_file(path, f"it lacks the array {name!r} and holds {', '.join(arrays)}")
         found = arrays[name]
         fits = len(found.shape) == len(shape) and all(
             want in (None, have) for want, have in zip(shape, found.shape, strict=True)
         )
         if not fits or found.dtype.kind not in kinds:
             wanted = ", ".join("n" if axis is None else str(axis) for axis in shape)
-            raise DataError(
-                f"{path}: the array {name!r} should have shape ({wanted}) and a dtype of kind "
-                f"{kinds!r}, found {found.shape} of {found.dtype}. Fetch the file again."
+            raise broken_file(
+                path,
+                f"the array {name!r} should have shape ({wanted}) and a dtype of kind {kinds!r}, "
+                f"found {found.shape} of {found.dtype}",
             )
+
+
+def read_data_file(
+    name: str, data_dir: str | Path | None, expected: Mapping[str, tuple[str, tuple]]
+) -> tuple[Path, dict[str, np.ndarray]]:
+    """Path and arrays of the file `name`, checked; arguments and errors as of the parts above."""
+    path = data_file(name, data_dir)
+    arrays = read_arrays(path)
+    require_arrays(path, arrays, expected)
+    return path, arrays

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tflm_reds.errors import DataError
+from tflm_reds.datasets.checksums import broken_file
 
 
 def decode_differences(packed: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def decode_jpegs(
     try:
         return np.concatenate(list(images.batch(1024).as_numpy_iterator()))
     except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"{path} holds a broken JPEG. Fetch the file again.") from error
+        raise broken_file(path, "it holds a broken JPEG") from error
 
 
 def _decode(file: tf.Tensor) -> tf.Tensor:

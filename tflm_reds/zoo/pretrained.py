@@ -1,9 +1,4 @@
-"""Pretrained float weights from `weights_float.npz`: keys `family/net/layer/tensor`.
-
-The file numbers its layers before the name (`02_conv2d`) or, as Keras does, after it
-(`conv2d_1`). Either way the n-th convolution of the file is the n-th of the model, and so with
-every other kind of layer.
-"""
+"""Assigning pretrained weights: the n-th layer of a kind in a file is the model's n-th."""
 
 import re
 from collections import defaultdict
@@ -12,56 +7,65 @@ from pathlib import Path
 import numpy as np
 from keras import Layer, Model, layers
 
+from tflm_reds.datasets.checksums import broken_file
 from tflm_reds.datasets.files import read_arrays
-from tflm_reds.errors import DataError
 
-WEIGHTS_FILE = "weights_float.npz"
-KERAS_NAMES = {"depthwise_kernel": "kernel"}  # Keras 3 calls both kinds a kernel
-LAYER_NAME = re.compile(r"(?P<before>\d+_)?(?P<kind>.+?)(?P<after>_\d+)?")
 KINDS = {
     layers.Conv2D: "conv2d",
     layers.DepthwiseConv2D: "depthwise_conv2d",
     layers.Dense: "dense",
     layers.BatchNormalization: "batch_normalization",
 }
+KERAS_NAMES = {"depthwise_kernel": "kernel"}  # Keras 3 calls both kinds a kernel
+LAYER_NAME = re.compile(r"(?P<before>\d+_)?(?P<kind>.+?)(?P<after>_\d+)?")
 
 Tensors = dict[str, np.ndarray]
 """The tensors of one layer, by their names in Keras."""
+LayersByKind = dict[str, list[Tensors]]
+"""The layers of a net by kind (a value of KINDS), in the order of the net."""
 
 
-def load_pretrained(model: Model, path: Path, key: str) -> None:
-    """Assign the tensors under `key` in the file to the layers of `model`.
+def read_float_layers(path: Path, key: str) -> LayersByKind:
+    """The layers under `key` in an `.npz` file with arrays `key/layer/tensor`.
+
+    Their names are numbered in front (`02_conv2d`) or, as Keras does, behind (`conv2d_1`).
 
     Raises:
-        DataError: if the file is broken, or the tensors are not those of `model`.
+        DataError: if the file is broken.
     """
-    stored = _stored_layers(path, key)
-    wanted = _layers_by_kind(model)
-    for kind in {*stored, *wanted}:
-        if len(stored[kind]) != len(wanted[kind]):
-            raise DataError(
-                f"{path} holds {len(stored[kind])} layers of kind {kind} under {key!r}; "
-                f"{model.name} expects {len(wanted[kind])}. Fetch the file again."
-            )
-        for layer, tensors in zip(wanted[kind], stored[kind], strict=True):
-            layer.set_weights([_tensor(tensors, weight, layer, path) for weight in layer.weights])
-
-
-def _stored_layers(path: Path, key: str) -> defaultdict[str, list[Tensors]]:
-    """The layers under `key` by kind, in order."""
     numbered: dict[tuple[str, int], Tensors] = defaultdict(dict)
     for name, array in read_arrays(path, prefix=f"{key}/").items():
         layer, tensor = name.split("/")[-2:]
         match = LAYER_NAME.fullmatch(layer)
         number = int((match["before"] or match["after"] or "0").strip("_"))
         numbered[match["kind"], number][KERAS_NAMES.get(tensor, tensor)] = array
-    by_kind = defaultdict(list)
+    by_kind: LayersByKind = defaultdict(list)
     for kind, number in sorted(numbered):
         by_kind[kind].append(numbered[kind, number])
     return by_kind
 
 
-def _layers_by_kind(model: Model) -> defaultdict[str, list[Layer]]:
+def assign_layers(model: Model, stored: LayersByKind, path: Path) -> None:
+    """Give the layers of `model` the tensors `stored`, which come from `path`.
+
+    Raises:
+        DataError: if they are not those of `model`.
+    """
+    wanted = layers_by_kind(model)
+    for kind in sorted({*stored, *wanted}):
+        found, expected = stored.get(kind, []), wanted.get(kind, [])
+        if len(found) != len(expected):
+            raise broken_file(
+                path,
+                f"it holds {len(found)} layers of kind {kind} for {model.name}, which has "
+                f"{len(expected)}",
+            )
+        for layer, tensors in zip(expected, found, strict=True):
+            layer.set_weights([_tensor(tensors, weight, layer, path) for weight in layer.weights])
+
+
+def layers_by_kind(model: Model) -> dict[str, list[Layer]]:
+    """The layers of `model` that have weights."""
     by_kind = defaultdict(list)
     for layer in model.layers:
         if layer.weights:
@@ -73,8 +77,9 @@ def _tensor(tensors: Tensors, weight, layer: Layer, path: Path) -> np.ndarray:
     found = tensors.get(weight.name)
     if found is None or found.shape != tuple(weight.shape):
         shape = "nothing" if found is None else f"shape {found.shape}"
-        raise DataError(
-            f"{path}: {weight.name} of layer {layer.name} should have shape "
-            f"{tuple(weight.shape)}, found {shape}. Fetch the file again."
+        raise broken_file(
+            path,
+            f"{weight.name} of layer {layer.name} should have shape {tuple(weight.shape)}, found "
+            f"{shape}",
         )
     return found
