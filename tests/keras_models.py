@@ -101,13 +101,44 @@ def mlp(classes: int = 4) -> keras.Model:
     )
 
 
+def residual(classes: int = 4) -> keras.Model:
+    """Two residual stages: the second one's channels are tied to its 1x1 shortcut's."""
+    inputs = keras.Input((8, 8, 3))
+    stem = layers.Conv2D(6, 3, padding="same", name="stem")(inputs)
+    stem = layers.ReLU()(layers.BatchNormalization(name="bn_stem")(stem))
+    x = layers.Conv2D(10, 3, padding="same", name="inner")(stem)
+    x = layers.PReLU(shared_axes=(1, 2), name="prelu")(x)
+    x = layers.Conv2D(6, 3, padding="same", name="outer")(x)
+    x = layers.ReLU()(layers.Add(name="add")([layers.BatchNormalization(name="bn")(x), stem]))
+    y = layers.Conv2D(8, 3, strides=2, padding="same", name="down")(x)
+    shortcut = layers.Conv2D(8, 1, strides=2, name="shortcut")(x)
+    y = layers.Activation("hard_swish")(layers.Add(name="add2")([y, shortcut]))
+    y = layers.GlobalAveragePooling2D()(layers.BatchNormalization(name="bn_odd")(y))
+    return keras.Model(inputs, layers.Dense(classes, name="fc")(y), name="residual")
+
+
+def concatenating(classes: int = 4) -> keras.Model:
+    """Concats of concats, a multiplied branch, and Flatten behind them."""
+    inputs = keras.Input((6, 6, 1))
+    a = layers.DepthwiseConv2D(3, depth_multiplier=4, name="multiplied")(inputs)
+    b = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="doubled")(a)
+    ab = layers.Concatenate(name="ab")([a, b])
+    c = layers.Conv2D(5, 3, padding="same", activation="relu", name="c")(ab)
+    x = layers.Concatenate(name="abca")([ab, c, a])
+    x = layers.BatchNormalization(name="bn")(x)
+    x = layers.Flatten(name="flat")(x)
+    x = layers.Dense(12, activation="relu", name="hidden")(x)
+    return keras.Model(inputs, layers.Dense(classes, name="fc")(x), name="concatenating")
+
+
 MODELS = {"ds_cnn": ds_cnn, "flattening_cnn": flattening_cnn, "everything": everything, "mlp": mlp}
+BRANCHING = {"residual": residual, "concatenating": concatenating}
 
 
 def make(name: str, seed: int = 0, negative_gammas: bool = False) -> keras.Model:
     """A shaken model by name."""
     keras.utils.set_random_seed(seed)
-    return shake(MODELS[name](), seed, negative_gammas)
+    return shake((MODELS | BRANCHING)[name](), seed, negative_gammas)
 
 
 def data(model: keras.Model, samples: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -130,17 +130,34 @@ def chain(*middle, shape=(8, 8, 3)):
     return keras.Sequential([keras.Input(shape), *middle])
 
 
-def residual():
-    inputs = keras.Input((8, 8, 3))
-    x = layers.Conv2D(3, 3, padding="same", name="conv")(inputs)
-    return keras.Model(
-        inputs, layers.Dense(2)(layers.Flatten()(layers.Add(name="add")([x, inputs])))
-    )
+def functional(make_outputs, shape=(8, 8, 4)):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, make_outputs(inputs))
 
 
 def two_inputs():
     inputs = [keras.Input((4,)), keras.Input((4,))]
     return keras.Model(inputs, layers.Concatenate()(inputs))
+
+
+def called_twice():
+    conv = layers.Conv2D(4, 3, padding="same", name="conv")
+    return functional(lambda x: conv(conv(x)))
+
+
+def subclassed():
+    class Own(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    return Own(name="own")
+
+
+def flattened_branches():
+    def outputs(x):
+        return layers.Concatenate()([layers.Flatten()(layers.Conv2D(5, 3)(x)) for _ in range(2)])
+
+    return functional(outputs)
 
 
 @pytest.mark.parametrize(
@@ -149,14 +166,26 @@ def two_inputs():
         (lambda: chain(layers.Conv2DTranspose(2, 3, name="up")), "'up' .Conv2DTranspose. is not"),
         (lambda: chain(layers.Rescaling(1 / 255, name="scale")), "Move preprocessing"),
         (lambda: chain(layers.Conv2D(6, 3, groups=3, name="grouped")), "groups=3"),
-        (lambda: chain(layers.DepthwiseConv2D(3, depth_multiplier=2)), "depth_multiplier=2"),
         (lambda: chain(layers.Dense(4, name="fc")), "'fc'.*Put Flatten"),
         (lambda: chain(layers.Conv2D(4, 3, activation="tanh")), "activation 'tanh'"),
-        (lambda: chain(layers.MaxPooling2D(), layers.BatchNormalization()), "directly after"),
         (lambda: chain(layers.ReLU(max_value=4)), "max_value=4"),
         (lambda: chain(layers.Conv2D(4, 3), layers.Reshape((2, 2, 36))), "moves channels"),
-        (residual, "joins or branches"),
-        (two_inputs, "2 inputs"),
+        (lambda: chain(layers.Flatten(), layers.BatchNormalization()), "64 positions.*before Fl"),
+        (lambda: chain(layers.BatchNormalization(axis=1)), "axis 1.*axis=-1"),
+        (lambda: chain(layers.PReLU()), r"192 slopes for 3 channels.*shared_axes=\(1, 2\)"),
+        (lambda: chain(layers.Flatten(), layers.PReLU()), "192 slopes for 3 channels"),
+        (lambda: functional(lambda x: x + 1.0), "constants do not count.*one shape"),
+        (lambda: functional(lambda x: x + layers.MaxPooling2D(8)(x)), r"\(1, 1, 4\).*one shape"),
+        (lambda: functional(lambda x: layers.Concatenate(1)([x, x])), "axis 1.*axis=-1"),
+        (flattened_branches, "36 positions.*before Flatten"),
+        (lambda: functional(lambda x: [x + x, x + x]), "1 inputs and 2 outputs.*Split"),
+        (two_inputs, "2 inputs and 1 outputs.*Split"),
+        (called_twice, "'conv'.*called 2 times.*its own layer"),
+        (
+            lambda: functional(lambda x: make("residual")(x), (8, 8, 3)),
+            "layers inside.*Rebuild it flat",
+        ),
+        (subclassed, "'own' is a subclassed Own.*Rebuild"),
         (lambda: keras.Sequential([layers.Dense(2)]), "not built"),
     ],
 )

@@ -2,24 +2,28 @@
 
 A *channel group* is the set of tensor axes that must be permuted and cut together: the output
 axis of the layer that makes the channels, its bias and batch-norm, the depthwise layers they pass
-through, and the input axes of the layers that read them. `select_units` is the one operation on
-groups: a permutation of all units sorts a network, a prefix of them cuts a subnet.
+through, and the input axes of the layers that read them. An Add ties the channels of its inputs
+into one group. `select_units` is the one operation on groups: a permutation of all units sorts a
+network, a prefix of them cuts a subnet.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import product
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from tflm_reds.channels import Axis, Part, Parts
 from tflm_reds.errors import ModelError
 from tflm_reds.files import write_text
 from tflm_reds.solvers.problem import MacTerm, count_macs
 
 Weights = Mapping[str, np.ndarray]
-"""Float32 arrays by "node/kind"; kinds: kernel, bias, gamma, beta, mean, variance."""
+"""Float32 arrays by "node/kind"; kinds: kernel, bias, gamma, beta, mean, variance, alpha."""
 
 BATCH_NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
 """Kinds of a batch_norm node's weights, in Keras's order."""
@@ -33,13 +37,16 @@ class Node:
 
     Attributes:
         name: unique; from the Keras layer.
-        op: input, conv2d, depthwise_conv2d, dense, batch_norm, relu, relu6, leaky_relu, max_pool,
-            average_pool, mean, pad, flatten, reshape or softmax.
+        op: input, conv2d, depthwise_conv2d, dense, batch_norm, relu, relu6, leaky_relu, prelu,
+            hard_swish, add, concatenate, max_pool, average_pool, mean, pad, flatten, reshape or
+            softmax.
         inputs: names of the nodes it reads.
         shape: full output shape without the batch.
-        group: the channel group of the last axis, None if it is never cut.
-        positions: spatial positions that a flattened last axis holds for each channel.
+        parts: the channel groups of the last axis.
+        positions: spatial positions that a flattened last axis holds for each channel,
+            index = position * channels + channel.
         kernel, stride, dilation: (height, width); `kernel` is also the pooling window.
+        multiplier: of a depthwise convolution: output channel = input channel * multiplier + j.
         padding: "same" or "valid".
         pads: (top, bottom, left, right), for `pad`.
         slope: of leaky_relu.
@@ -51,11 +58,12 @@ class Node:
     op: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
-    group: str | None = None
+    parts: Parts
     positions: int = 1
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
+    multiplier: int = 1
     padding: str = "valid"
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     slope: float = 0.0
@@ -67,19 +75,26 @@ class Node:
         """Channels of the full network (features / positions)."""
         return self.shape[-1] // self.positions
 
+    @property
+    def weight_kinds(self) -> tuple[str, ...]:
+        """Kinds of the node's weights, in the order of the Keras layer's."""
+        if self.op in LINEAR_OPS:
+            return ("kernel", "bias") if self.bias else ("kernel",)
+        return {"batch_norm": BATCH_NORM_WEIGHTS, "prelu": ("alpha",)}.get(self.op, ())
 
-@dataclass(frozen=True)
-class Axis:
-    """One axis of one weight array that belongs to a group.
+    def active_channels(self, widths: Mapping[str, int]) -> int:
+        """Channels that remain at `widths`."""
+        return sum(part.active(widths) for part in self.parts)
 
-    `positions` > 1: the axis is position-major, index = position * size + unit (Flatten).
-    `makes`: the weights on this axis make the unit (count for its importance), rather than read it.
-    """
+    @property
+    def group(self) -> str | None:
+        """The channel group of the last axis if it has one part; None if it is never cut.
 
-    weight: str
-    axis: int
-    positions: int = 1
-    makes: bool = False
+        Raises:
+            ValueError: after Concatenate, where the channels belong to several groups.
+        """
+        (part,) = self.parts
+        return part.group
 
 
 @dataclass(frozen=True)
@@ -102,51 +117,48 @@ class LayerGraph:
     @cached_property
     def groups(self) -> dict[str, int]:
         """Full size of each cuttable channel group, in order of execution."""
-        return {node.group: node.channels for node in self.nodes if node.group is not None}
+        parts = (part for node in self.nodes for part in node.parts)
+        return {part.group: part.size for part in parts if part.group is not None}
+
+    @cached_property
+    def weight_axes(self) -> tuple[Axis, ...]:
+        """Every axis of every weight that holds channels."""
+        return tuple(axis for node in self.nodes for axis in self._node_axes(node))
 
     @cached_property
     def axes(self) -> dict[str, tuple[Axis, ...]]:
         """The weight axes of each group."""
-        found: dict[str, list[Axis]] = {group: [] for group in self.groups}
-        for node in self.nodes:
-            for group, axis in self._node_axes(node):
-                if group is not None:
-                    found[group].append(axis)
-        return {group: tuple(axes) for group, axes in found.items()}
+        return {
+            group: tuple(a for a in self.weight_axes if group in {p.group for p in a.parts})
+            for group in self.groups
+        }
 
-    def _node_axes(self, node: Node) -> list[tuple[str | None, Axis]]:
-        if node.op == "batch_norm":
-            names = [f"{node.name}/{kind}" for kind in BATCH_NORM_WEIGHTS]
-            return [(node.group, Axis(name, 0)) for name in names]
+    def _node_axes(self, node: Node) -> list[Axis]:
+        def axis(kind: str, number: int = 0, of: Node = node, **options) -> Axis:
+            return Axis(f"{node.name}/{kind}", number, of.parts, **options)
+
         if node.op not in LINEAR_OPS:
-            return []
-        kernel = f"{node.name}/kernel"
+            return [axis(kind) for kind in node.weight_kinds]
+        source, bias = self.source(node), [axis("bias")] * node.bias
         if node.op == "depthwise_conv2d":
-            axes = [(node.group, Axis(kernel, 2, makes=True))]
-        else:
-            source, last = self.source(node), 3 if node.op == "conv2d" else 1
-            axes = [
-                (source.group, Axis(kernel, last - 1, source.positions)),
-                (node.group, Axis(kernel, last, makes=True)),
-            ]
-        return axes + [(node.group, Axis(f"{node.name}/bias", 0))] * node.bias
+            return [axis("kernel", 2, source, makes=True), *bias]
+        last = 3 if node.op == "conv2d" else 1
+        reads = axis("kernel", last - 1, source, positions=source.positions)
+        return [reads, axis("kernel", last, makes=True), *bias]
 
     def mac_terms(self) -> tuple[MacTerm, ...]:
-        """True multiply-accumulates of each layer as a product of widths (padding taps counted)."""
-        return tuple(self._mac_term(node) for node in self.nodes if node.op in LINEAR_OPS)
+        """True multiply-accumulates of the layers as products of widths (padding taps counted).
 
-    def _mac_term(self, node: Node) -> MacTerm:
+        A layer that reads concatenated channels has one term for each part.
+        """
+        linear = (node for node in self.nodes if node.op in LINEAR_OPS)
+        return tuple(term for node in linear for term in self._node_terms(node))
+
+    def _node_terms(self, node: Node) -> list[MacTerm]:
         source = self.source(node)
-        if node.op == "dense":
-            coefficient, factors = source.positions, (source, node)
-        elif node.op == "conv2d":
-            coefficient, factors = _window_macs(node), (source, node)
-        else:
-            coefficient, factors = _window_macs(node), (node,)
-        for factor in factors:
-            coefficient *= factor.channels if factor.group is None else 1
-        groups = tuple(factor.group for factor in factors if factor.group is not None)
-        return MacTerm(node.name, coefficient, groups)
+        each = source.positions if node.op == "dense" else _window_macs(node)
+        factors = [node.parts] if node.op == "depthwise_conv2d" else [source.parts, node.parts]
+        return [_mac_term(node.name, each, parts) for parts in product(*factors)]
 
     def macs(self, widths: Mapping[str, int] | None = None) -> int:
         """True MACs at `widths` (default: the full network)."""
@@ -154,14 +166,7 @@ class LayerGraph:
 
     def cut(self, widths: Mapping[str, int]) -> "LayerGraph":
         """The same graph with each group narrowed to its width."""
-        return LayerGraph(
-            tuple(
-                node
-                if node.group is None
-                else replace(node, shape=(*node.shape[:-1], node.positions * widths[node.group]))
-                for node in self.nodes
-            )
-        )
+        return LayerGraph(tuple(_cut_node(node, widths) for node in self.nodes))
 
     def to_dict(self) -> list[dict]:
         """JSON-ready form."""
@@ -170,12 +175,7 @@ class LayerGraph:
     @classmethod
     def from_dict(cls, nodes: Sequence[Mapping]) -> "LayerGraph":
         """Inverse of `to_dict`."""
-        return cls(
-            tuple(
-                Node(**{k: tuple(v) if isinstance(v, list) else v for k, v in node.items()})
-                for node in nodes
-            )
-        )
+        return cls(tuple(_node_from_dict(node) for node in nodes))
 
     def save(self, path: str | Path) -> Path:
         """Write the graph as JSON."""
@@ -190,7 +190,7 @@ class LayerGraph:
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text()))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise ModelError(f"{path} is not a layer graph ({error}). Save it again.") from error
 
 
@@ -202,10 +202,10 @@ def select_units(
     A permutation of all units leaves the network's function unchanged; a prefix cuts a subnet.
     """
     selected = dict(weights)
-    for group, order in units.items():
-        for axis in graph.axes[group]:
-            indices = _axis_indices(axis, np.asarray(order), graph.groups[group])
-            selected[axis.weight] = np.take(selected[axis.weight], indices, axis.axis)
+    for axis in graph.weight_axes:
+        if any(part.group in units for part in axis.parts):
+            array = selected[axis.weight]
+            selected[axis.weight] = np.take(array, axis.indices(units), axis.axis)
     return selected
 
 
@@ -216,9 +216,31 @@ def slice_weights(
     return select_units(graph, weights, {group: np.arange(n) for group, n in widths.items()})
 
 
-def _axis_indices(axis: Axis, order: np.ndarray, size: int) -> np.ndarray:
-    return (np.arange(axis.positions)[:, None] * size + order[None, :]).ravel()
+def _mac_term(layer: str, coefficient: int, parts: Sequence[Part]) -> MacTerm:
+    """MACs of one pair of parts (one part if depthwise): those of all their channels."""
+    each = prod(part.channels if part.group is None else part.block for part in parts)
+    groups = tuple(part.group for part in parts if part.group is not None)
+    return MacTerm(layer, coefficient * each, groups)
 
 
 def _window_macs(node: Node) -> int:
-    return int(np.prod(node.shape[:2])) * node.kernel[0] * node.kernel[1]
+    return prod(node.shape[:2]) * node.kernel[0] * node.kernel[1]
+
+
+def _cut_node(node: Node, widths: Mapping[str, int]) -> Node:
+    parts = tuple(
+        part if part.group is None else replace(part, size=widths[part.group])
+        for part in node.parts
+    )
+    features = node.positions * node.active_channels(widths)
+    return replace(node, shape=(*node.shape[:-1], features), parts=parts)
+
+
+def _node_from_dict(content: Mapping) -> Node:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    if "parts" in fields:
+        fields["parts"] = tuple(Part(**part) for part in fields["parts"])
+    else:  # files of earlier versions: one group at most
+        channels = fields["shape"][-1] // fields["positions"]
+        fields["parts"] = (Part(fields.pop("group"), channels),)
+    return Node(**fields)

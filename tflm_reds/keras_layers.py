@@ -8,68 +8,46 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tflm_reds.errors import ModelError
+from tflm_reds.channels import Part, joined, repeated, uncut
 from tflm_reds.graph import LINEAR_OPS, Node
+from tflm_reds.graph_builder import GraphBuilder, refuse
+from tflm_reds.keras_activations import ACTIVATION_HANDLERS, append_activation
 
 _SUPPORTED = (
-    "Conv2D, DepthwiseConv2D, SeparableConv2D, Dense, BatchNormalization, ReLU, LeakyReLU, "
-    "Activation, MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D, Flatten, Reshape, "
-    "ZeroPadding2D, Dropout, Softmax"
+    "Conv2D, DepthwiseConv2D, SeparableConv2D, Dense, BatchNormalization, ReLU, LeakyReLU, PReLU, "
+    "Activation, Add, Concatenate, MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D, "
+    "Flatten, Reshape, ZeroPadding2D, Dropout, Softmax"
 )
 
 
-class ChainReader:
-    """Appends nodes to a chain, layer by layer."""
+def read_layer(builder: GraphBuilder, layer: keras.Operation) -> None:
+    """Append the nodes of `layer` behind the builder's inputs.
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.weights: dict[str, np.ndarray] = {}
-
-    @property
-    def last(self) -> Node:
-        return self.nodes[-1]
-
-    def read(self, layer: keras.Layer) -> None:
-        handler = HANDLERS.get(type(layer).__name__)
-        if handler is None:
-            raise refuse(layer, f"is not supported. Supported layers: {_SUPPORTED}. {_hint(layer)}")
-        handler(self, layer)
-
-    def append(self, name: str, op: str, shape: tuple[int, ...], **attributes) -> None:
-        """Append a node that keeps the channels of the last one unless told otherwise."""
-        inherited = {"group": self.last.group, "positions": self.last.positions}
-        attributes = inherited | attributes
-        self.nodes.append(Node(name, op, (self.last.name,), tuple(shape), **attributes))
-
-    def store(self, layer: keras.Layer, name: str, **arrays: np.ndarray) -> None:
-        for kind, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise refuse(layer, f"has NaN or infinity in its {kind}. Train it again.")
-            self.weights[f"{name}/{kind}"] = np.asarray(array, np.float32)
-
-    def store_linear(self, layer: keras.Layer, name: str, kernel, bias) -> bool:
-        self.store(layer, name, kernel=np.asarray(kernel))
-        if bias is not None:
-            self.store(layer, name, bias=np.asarray(bias))
-        return bias is not None
+    Raises:
+        ModelError: if the layer or an option of it is not supported.
+    """
+    handler = HANDLERS.get(type(layer).__name__)
+    if handler is None:
+        raise refuse(layer, f"is not supported. Supported layers: {_SUPPORTED}. {_hint(layer)}")
+    handler(builder, layer)
 
 
-def refuse(layer: keras.Layer, why: str) -> ModelError:
-    return ModelError(f"Layer {layer.name!r} ({type(layer).__name__}) {why}")
-
-
-def _hint(layer: keras.Layer) -> str:
+def _hint(layer: keras.Operation) -> str:
     kind = type(layer).__name__
     if kind in ("Rescaling", "Normalization", "Resizing") or kind.startswith("Random"):
         return "Move preprocessing into the data pipeline."
-    if kind in ("Sequential", "Functional"):
-        return "Rebuild the model flat, without models inside models."
-    if kind in ("Add", "Concatenate"):
-        return "Only chains are supported so far; remove the branch."
     return "Replace it by one of these and train again."
 
 
-def _read_input(reader: ChainReader, layer: keras.Layer) -> None:
+def _store_linear(builder: GraphBuilder, name: str, kernel, bias) -> bool:
+    """Keep a linear layer's weights; whether it has a bias."""
+    builder.store(name, kernel=np.asarray(kernel))
+    if bias is not None:
+        builder.store(name, bias=np.asarray(bias))
+    return bias is not None
+
+
+def _read_input(builder: GraphBuilder, layer: keras.layers.InputLayer) -> None:
     shape = tuple(layer.batch_shape[1:])
     if None in shape or len(shape) not in (1, 2, 3):
         raise refuse(
@@ -77,162 +55,191 @@ def _read_input(reader: ChainReader, layer: keras.Layer) -> None:
             f"has shape {shape}; a fixed shape of 1 to 3 axes is needed. "
             "Rebuild the model with keras.Input((height, width, channels)).",
         )
-    reader.nodes.append(Node(layer.name, "input", (), shape))
+    builder.append(layer.name, "input", shape, parts=uncut(shape[-1]))
 
 
-def _read_conv(reader: ChainReader, layer: keras.layers.Conv2D) -> None:
-    _require_image(reader, layer)
+def _read_conv(builder: GraphBuilder, layer: keras.layers.Conv2D) -> None:
+    _require_image(builder, layer)
     if layer.groups != 1:
         raise refuse(layer, f"has groups={layer.groups}. Use DepthwiseConv2D or groups=1.")
-    bias = reader.store_linear(layer, layer.name, layer.kernel, layer.bias)
-    reader.append(layer.name, "conv2d", layer.output.shape[1:], group=layer.name, bias=bias,
-                  **_geometry(layer))  # fmt: skip
-    _append_activation(reader, layer)
+    _append_conv(builder, layer, layer.name, layer.kernel, layer.bias, _geometry(layer))
+    append_activation(builder, layer)
 
 
-def _read_depthwise(reader: ChainReader, layer: keras.layers.DepthwiseConv2D) -> None:
-    _append_depthwise(reader, layer, layer.name, layer.kernel, layer.bias, layer.output.shape[1:])
-    _append_activation(reader, layer)
-
-
-def _append_depthwise(reader, layer, name, kernel, bias, shape) -> None:
-    _require_image(reader, layer)
-    if layer.depth_multiplier != 1:
-        raise refuse(
-            layer,
-            f"has depth_multiplier={layer.depth_multiplier}. Use 1, and a wider Conv2D after.",
-        )
-    has_bias = reader.store_linear(layer, name, kernel, bias)
-    reader.append(name, "depthwise_conv2d", shape, bias=has_bias, **_geometry(layer))
-
-
-def _read_separable(reader: ChainReader, layer: keras.layers.SeparableConv2D) -> None:
+def _append_conv(builder: GraphBuilder, layer, name: str, kernel, bias, geometry: dict) -> None:
+    has_bias = _store_linear(builder, name, kernel, bias)
     shape = tuple(layer.output.shape[1:])
-    depthwise, pointwise = f"{layer.name}_depthwise", f"{layer.name}_pointwise"
-    between = (*shape[:2], reader.last.channels)
-    _append_depthwise(reader, layer, depthwise, layer.depthwise_kernel, None, between)
-    bias = reader.store_linear(layer, pointwise, layer.pointwise_kernel, layer.bias)
-    reader.append(pointwise, "conv2d", shape, group=pointwise, bias=bias)
-    _append_activation(reader, layer)
+    parts = (Part(name, shape[-1]),)
+    builder.append(name, "conv2d", shape, parts=parts, bias=has_bias, **geometry)
 
 
-def _read_dense(reader: ChainReader, layer: keras.layers.Dense) -> None:
-    if len(reader.last.shape) != 1:
+def _read_depthwise(builder: GraphBuilder, layer: keras.layers.DepthwiseConv2D) -> None:
+    _append_depthwise(builder, layer, layer.name, layer.kernel, layer.bias)
+    append_activation(builder, layer)
+
+
+def _append_depthwise(builder: GraphBuilder, layer, name: str, kernel, bias) -> None:
+    _require_image(builder, layer)
+    if builder.last.parts == uncut(1) and layer.depth_multiplier > 1:
+        # Depthwise on one channel is a convolution, whose filters can be cut.
+        _append_conv(builder, layer, name, kernel, bias, _geometry(layer))
+        return
+    has_bias = _store_linear(builder, name, kernel, bias)
+    multiplier = layer.depth_multiplier
+    builder.append(
+        name,
+        "depthwise_conv2d",
+        (*layer.output.shape[1:3], builder.last.channels * multiplier),
+        parts=repeated(builder.last.parts, multiplier),
+        multiplier=multiplier,
+        bias=has_bias,
+        **_geometry(layer),
+    )
+
+
+def _read_separable(builder: GraphBuilder, layer: keras.layers.SeparableConv2D) -> None:
+    depthwise, pointwise = (
+        builder.free_name(f"{layer.name}_{part}") for part in ("depthwise", "pointwise")
+    )
+    _append_depthwise(builder, layer, depthwise, layer.depthwise_kernel, None)
+    _append_conv(builder, layer, pointwise, layer.pointwise_kernel, layer.bias, {})
+    append_activation(builder, layer)
+
+
+def _read_dense(builder: GraphBuilder, layer: keras.layers.Dense) -> None:
+    if len(builder.last.shape) != 1:
         raise refuse(
             layer,
-            f"reads a tensor of shape {reader.last.shape}. Put Flatten or GlobalAveragePooling2D "
+            f"reads a tensor of shape {builder.last.shape}. Put Flatten or GlobalAveragePooling2D "
             "before it, or use Conv2D with kernel_size=1.",
         )
-    bias = reader.store_linear(layer, layer.name, layer.kernel, layer.bias)
-    reader.append(
-        layer.name, "dense", layer.output.shape[1:], group=layer.name, positions=1, bias=bias
-    )
-    _append_activation(reader, layer)
+    bias = _store_linear(builder, layer.name, layer.kernel, layer.bias)
+    parts = (Part(layer.name, layer.units),)
+    builder.append(layer.name, "dense", (layer.units,), parts=parts, positions=1, bias=bias)
+    append_activation(builder, layer)
 
 
-def _read_batch_norm(reader: ChainReader, layer: keras.layers.BatchNormalization) -> None:
-    if reader.last.op not in LINEAR_OPS:
+def _read_batch_norm(builder: GraphBuilder, layer: keras.layers.BatchNormalization) -> None:
+    """Folds into the linear layer before it, or else into a depthwise 1x1 of ones put there."""
+    source = builder.last
+    if tuple(np.atleast_1d(layer.axis)) not in ((-1,), (len(source.shape),)):
+        raise refuse(layer, f"normalises axis {layer.axis}. Normalise the channels (axis=-1).")
+    if source.op in LINEAR_OPS and source.name not in builder.shared:
+        _append_batch_norm(builder, layer)
+    elif len(source.shape) == 3:
+        _append_ones(builder, layer)
+        _append_batch_norm(builder, layer)
+    elif len(source.shape) == 1 and source.positions == 1:
+        builder.append(builder.free_name(f"{layer.name}_image"), "reshape", (1, 1, *source.shape))
+        _append_ones(builder, layer)
+        _append_batch_norm(builder, layer)
+        builder.append(builder.free_name(f"{layer.name}_flat"), "flatten", source.shape)
+    else:
         raise refuse(
             layer,
-            f"follows {reader.last.name!r} ({reader.last.op}). It can be folded only directly "
-            "after a convolution or Dense without activation; move it there.",
+            f"normalises {source.shape}, {source.positions} positions of each channel one by one. "
+            "Normalise the (height, width, channels) tensor before Flatten.",
         )
-    if tuple(np.atleast_1d(layer.axis)) not in ((-1,), (len(reader.last.shape),)):
-        raise refuse(layer, f"normalises axis {layer.axis}. Normalise the channels (axis=-1).")
-    size = reader.last.channels
-    reader.store(
-        layer,
+
+
+def _append_ones(builder: GraphBuilder, layer: keras.layers.BatchNormalization) -> None:
+    name = builder.free_name(f"{layer.name}_depthwise")
+    builder.store(name, kernel=np.ones((1, 1, builder.last.channels, 1)))
+    builder.append(name, "depthwise_conv2d", builder.last.shape)
+
+
+def _append_batch_norm(builder: GraphBuilder, layer: keras.layers.BatchNormalization) -> None:
+    size = builder.last.channels
+    builder.store(
         layer.name,
         gamma=np.asarray(layer.gamma) if layer.scale else np.ones(size),
         beta=np.asarray(layer.beta) if layer.center else np.zeros(size),
         mean=np.asarray(layer.moving_mean),
         variance=np.asarray(layer.moving_variance),
     )
-    reader.append(layer.name, "batch_norm", reader.last.shape, epsilon=float(layer.epsilon))
+    builder.append(layer.name, "batch_norm", builder.last.shape, epsilon=float(layer.epsilon))
 
 
-def _read_relu(reader: ChainReader, layer: keras.layers.ReLU) -> None:
-    if layer.threshold or (layer.max_value is not None and layer.negative_slope):
-        raise refuse(layer, "has a threshold, or a slope and a maximum. Use plain ReLU or ReLU6.")
-    if layer.max_value is None:
-        slope = float(np.asarray(layer.negative_slope))
-        op = "leaky_relu" if slope else "relu"
-        reader.append(layer.name, op, reader.last.shape, slope=slope)
-    elif float(layer.max_value) == 6.0:
-        reader.append(layer.name, "relu6", reader.last.shape)
-    else:
-        raise refuse(layer, f"has max_value={layer.max_value}; TFLM has ReLU and ReLU6. Use 6.")
-
-
-def _read_leaky_relu(reader: ChainReader, layer: keras.layers.LeakyReLU) -> None:
-    slope = float(np.asarray(layer.negative_slope))
-    reader.append(layer.name, "leaky_relu", reader.last.shape, slope=slope)
-
-
-def _read_activation(reader: ChainReader, layer: keras.layers.Activation) -> None:
-    _append_activation(reader, layer, name=layer.name)
-
-
-def _append_activation(reader: ChainReader, layer: keras.Layer, name: str | None = None) -> None:
-    function = getattr(layer.activation, "__name__", str(layer.activation))
-    if function == "linear":
-        return
-    if function not in ("relu", "relu6", "leaky_relu", "softmax"):
+def _read_add(builder: GraphBuilder, layer: keras.layers.Add) -> None:
+    shapes = [node.shape for node in builder.inputs]
+    if len(shapes) < 2 or len(set(shapes)) > 1:
         raise refuse(
-            layer, f"has activation {function!r}. Use relu, relu6, leaky_relu, softmax or linear."
+            layer,
+            f"adds tensors of shapes {', '.join(map(str, shapes))} (constants do not count); two "
+            "or more of one shape are supported. Bring them to one shape with Conv2D or Reshape.",
         )
-    # keras.activations.leaky_relu without arguments has slope 0.2.
-    slope = 0.2 if function == "leaky_relu" else 0.0
-    name = name or f"{layer.name}_{function}"
-    reader.append(name, function, reader.last.shape, slope=slope)
+    if len({node.positions for node in builder.inputs}) > 1:
+        for node in builder.inputs:  # one flattened, one not: the channels do not correspond
+            builder.release(node.name)
+        builder.append(layer.name, "add", shapes[0], parts=uncut(shapes[0][-1]), positions=1)
+    else:
+        builder.tie_inputs()
+        builder.append(layer.name, "add", shapes[0])
 
 
-def _read_softmax(reader: ChainReader, layer: keras.layers.Softmax) -> None:
-    if layer.axis not in (-1, len(reader.last.shape)):
-        raise refuse(layer, f"works on axis {layer.axis}. Use the last axis (-1).")
-    reader.append(layer.name, "softmax", reader.last.shape)
+def _read_concatenate(builder: GraphBuilder, layer: keras.layers.Concatenate) -> None:
+    shape = tuple(layer.output.shape[1:])
+    if layer.axis not in (-1, len(shape)):
+        raise refuse(layer, f"joins axis {layer.axis}. Join the channels (axis=-1).")
+    parts = joined([_features(layer, node) for node in builder.inputs])
+    builder.append(layer.name, "concatenate", shape, parts=parts, positions=1)
 
 
-def _read_pool(op: str) -> Callable[[ChainReader, keras.Layer], None]:
-    def read(reader: ChainReader, layer: keras.Layer) -> None:
-        _require_image(reader, layer)
-        reader.append(layer.name, op, layer.output.shape[1:], kernel=tuple(layer.pool_size),
+def _features(layer: keras.layers.Concatenate, node: Node) -> tuple[Part, ...]:
+    """Parts of a whole last axis, a flattened one as uncut features."""
+    if node.positions == 1:
+        return node.parts
+    if node.parts != uncut(node.channels):
+        raise refuse(
+            layer,
+            f"joins {node.name!r}, flattened from {node.positions} positions. Concatenate the "
+            "(height, width, channels) tensors before Flatten, or use GlobalAveragePooling2D.",
+        )
+    return uncut(node.shape[-1])
+
+
+def _read_pool(op: str) -> Callable[[GraphBuilder, keras.Operation], None]:
+    def read(builder: GraphBuilder, layer: keras.Operation) -> None:
+        _require_image(builder, layer)
+        builder.append(layer.name, op, layer.output.shape[1:], kernel=tuple(layer.pool_size),
                       stride=tuple(layer.strides), padding=layer.padding)  # fmt: skip
 
     return read
 
 
-def _read_global_average(reader: ChainReader, layer: keras.layers.GlobalAveragePooling2D) -> None:
-    _require_image(reader, layer)
+def _read_global_average(builder: GraphBuilder, layer: keras.layers.GlobalAveragePooling2D) -> None:
+    _require_image(builder, layer)
     if layer.keepdims:
-        window = reader.last.shape[:2]
-        shape = (1, 1, reader.last.channels)
-        reader.append(layer.name, "average_pool", shape, kernel=window, stride=window)
+        window = builder.last.shape[:2]
+        shape = (1, 1, builder.last.channels)
+        builder.append(layer.name, "average_pool", shape, kernel=window, stride=window)
     else:
-        reader.append(layer.name, "mean", (reader.last.channels,))
+        builder.append(layer.name, "mean", (builder.last.channels,))
 
 
-def _read_pad(reader: ChainReader, layer: keras.layers.ZeroPadding2D) -> None:
-    _require_image(reader, layer)
+def _read_pad(builder: GraphBuilder, layer: keras.layers.ZeroPadding2D) -> None:
+    _require_image(builder, layer)
     (top, bottom), (left, right) = layer.padding
-    reader.append(layer.name, "pad", layer.output.shape[1:], pads=(top, bottom, left, right))
+    builder.append(layer.name, "pad", layer.output.shape[1:], pads=(top, bottom, left, right))
 
 
-def _read_flatten(reader: ChainReader, layer: keras.Layer) -> None:
-    shape = reader.last.shape
+def _read_flatten(builder: GraphBuilder, layer: keras.Operation) -> None:
+    shape = builder.last.shape
     if len(shape) > 1:
         size = int(np.prod(shape))
-        reader.append(layer.name, "flatten", (size,), positions=size // shape[-1])
+        builder.append(layer.name, "flatten", (size,), positions=size // shape[-1])
 
 
-def _read_reshape(reader: ChainReader, layer: keras.layers.Reshape) -> None:
-    shape, last = tuple(layer.output.shape[1:]), reader.last
+def _read_reshape(builder: GraphBuilder, layer: keras.layers.Reshape) -> None:
+    shape, last = tuple(layer.output.shape[1:]), builder.last
     if shape == last.shape:
         return
     if len(shape) == 1:
-        _read_flatten(reader, layer)
-    elif last.group is None or (shape[-1] == last.channels and last.positions == 1):
-        reader.append(layer.name, "reshape", shape, positions=1)
+        _read_flatten(builder, layer)
+    elif last.parts == uncut(last.channels):
+        builder.append(layer.name, "reshape", shape, parts=uncut(shape[-1]), positions=1)
+    elif shape[-1] == last.channels:
+        builder.append(layer.name, "reshape", shape, positions=1)
     else:
         raise refuse(
             layer,
@@ -240,20 +247,20 @@ def _read_reshape(reader: ChainReader, layer: keras.layers.Reshape) -> None:
         )
 
 
-def _read_nothing(reader: ChainReader, layer: keras.Layer) -> None:
+def _read_nothing(builder: GraphBuilder, layer: keras.Operation) -> None:
     """Layers that do nothing at inference."""
 
 
-def _require_image(reader: ChainReader, layer: keras.Layer) -> None:
-    if len(reader.last.shape) != 3:
+def _require_image(builder: GraphBuilder, layer: keras.Operation) -> None:
+    if len(builder.last.shape) != 3:
         raise refuse(
-            layer, f"needs (height, width, channels), got {reader.last.shape}. Reshape it."
+            layer, f"needs (height, width, channels), got {builder.last.shape}. Reshape it."
         )
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise refuse(layer, "is channels_first. Rebuild the model with channels_last.")
 
 
-def _geometry(layer: keras.Layer) -> dict:
+def _geometry(layer: keras.Operation) -> dict:
     return {
         "kernel": tuple(layer.kernel_size),
         "stride": tuple(layer.strides),
@@ -262,17 +269,16 @@ def _geometry(layer: keras.Layer) -> dict:
     }
 
 
-HANDLERS: dict[str, Callable[[ChainReader, keras.Layer], None]] = {
+HANDLERS: dict[str, Callable[[GraphBuilder, keras.Operation], None]] = {
+    **ACTIVATION_HANDLERS,
     "InputLayer": _read_input,
     "Conv2D": _read_conv,
     "DepthwiseConv2D": _read_depthwise,
     "SeparableConv2D": _read_separable,
     "Dense": _read_dense,
     "BatchNormalization": _read_batch_norm,
-    "ReLU": _read_relu,
-    "LeakyReLU": _read_leaky_relu,
-    "Activation": _read_activation,
-    "Softmax": _read_softmax,
+    "Add": _read_add,
+    "Concatenate": _read_concatenate,
     "MaxPooling2D": _read_pool("max_pool"),
     "AveragePooling2D": _read_pool("average_pool"),
     "GlobalAveragePooling2D": _read_global_average,
@@ -280,4 +286,7 @@ HANDLERS: dict[str, Callable[[ChainReader, keras.Layer], None]] = {
     "Flatten": _read_flatten,
     "Reshape": _read_reshape,
     "Dropout": _read_nothing,
+    "SpatialDropout2D": _read_nothing,
+    "GaussianNoise": _read_nothing,
+    "GaussianDropout": _read_nothing,
 }

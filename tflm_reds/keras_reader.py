@@ -4,7 +4,7 @@ Fused activations and separable convolutions become nodes of their own; Dropout 
 """
 
 import os
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
 import keras
@@ -12,7 +12,8 @@ import numpy as np
 
 from tflm_reds.errors import ModelError
 from tflm_reds.graph import LayerGraph
-from tflm_reds.keras_layers import ChainReader, refuse
+from tflm_reds.graph_builder import GraphBuilder, refuse
+from tflm_reds.keras_layers import read_layer
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
@@ -33,21 +34,41 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
 
 def read_model(model: keras.Model) -> tuple[LayerGraph, dict[str, np.ndarray]]:
-    """Turn a built Sequential or functional chain into (graph, float32 weights by name).
+    """Turn a built Sequential or functional model into (graph, float32 weights by name).
 
     Raises:
-        ModelError: for an unsupported layer (named, with what to do), branches, an unbuilt model.
+        ModelError: for an unsupported layer (named, with what to do), several inputs or outputs,
+            a layer that is called twice, a model in the model, an unbuilt or subclassed model.
     """
-    reader = ChainReader()
-    for layer in _chain(model):
-        reader.read(layer)
-    return _release_output_group(LayerGraph(tuple(reader.nodes))), reader.weights
+    layers = _in_order(_copy(model))
+    builder = GraphBuilder(layer.name for layer in layers)
+    readers = Counter(id(tensor) for layer in layers for tensor in _inputs(layer))
+    nodes: dict[int, str] = {}
+    for layer in layers:
+        builder.start_layer(tuple(nodes[id(tensor)] for tensor in _inputs(layer)))
+        read_layer(builder, layer)
+        nodes[id(layer.output)] = builder.last.name
+        if readers[id(layer.output)] > 1:
+            builder.shared.add(builder.last.name)
+    # The channels that reach the output are the classes.
+    builder.release(builder.last.name)
+    return builder.build(), builder.weights
 
 
-def _chain(model: keras.Model) -> list[keras.Layer]:
+def _copy(model: keras.Model) -> keras.Model:
+    """A functional model with exactly one call of each layer, whatever else calls the original's.
+
+    Raises:
+        ModelError: if the model is nested already, not built, or has several inputs or outputs.
+    """
     if type(model).__name__ == "NestedModel":
         raise ModelError(
             f"Model {model.name!r} is nested already. Take nested.subnet(k) to nest it anew."
+        )
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise ModelError(
+            f"Model {model.name!r} is a subclassed {type(model).__name__}; its layers cannot be "
+            "read. Rebuild it as a Sequential or functional model."
         )
     if not model.built or not model.inputs:
         raise ModelError(f"Model {model.name!r} is not built. Add keras.Input(shape) in front.")
@@ -56,50 +77,43 @@ def _chain(model: keras.Model) -> list[keras.Layer]:
             f"Model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
             "outputs; one of each is supported. Split it into models of one input and one output."
         )
-    # A clone has exactly one call of each layer, whatever other models share the original's.
-    clone = _clone(model)
+    clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    layers = list(clone.layers)
-    if not isinstance(layers[0], keras.layers.InputLayer):
-        layers.insert(0, keras.layers.InputLayer(batch_shape=clone.inputs[0].shape))
-    _require_chain(clone, layers)
-    return layers
+    return keras.Model(clone.inputs, clone.outputs)
 
 
-def _clone(model: keras.Model) -> keras.Model:
-    try:
-        return keras.models.clone_model(model)
-    except ValueError as error:
-        raise ModelError(
-            f"Model {model.name!r} is a subclassed {type(model).__name__}; its layers cannot be "
-            "read. Rebuild it as a Sequential or functional model."
-        ) from error
+def _in_order(model: keras.Model) -> list[keras.Operation]:
+    """The layers in depth-first order: a branch is followed to its end before the next begins."""
+    makers = {id(_only_output(layer)): layer for layer in model.operations}
+    ordered: dict[str, keras.Operation] = {}
+
+    def visit(layer: keras.Operation) -> None:
+        for tensor in _inputs(layer):
+            if makers[id(tensor)].name not in ordered:
+                visit(makers[id(tensor)])
+        ordered[layer.name] = layer
+
+    visit(makers[id(model.outputs[0])])
+    return list(ordered.values())
 
 
-def _require_chain(model: keras.Model, layers: list[keras.Layer]) -> None:
-    previous = model.inputs[0]
-    for layer in layers[1:]:
-        try:
-            source = layer.input
-        except (AttributeError, ValueError) as error:
-            raise refuse(
-                layer, "is called more than once. Give each call its own layer."
-            ) from error
-        if source is not previous:
-            raise refuse(
-                layer,
-                "joins or branches; only chains are supported so far. Remove the branch, or nest "
-                "the part of the model before it.",
-            )
-        previous = layer.output
+def _inputs(layer: keras.Operation) -> list[keras.KerasTensor]:
+    return keras.tree.flatten(layer.input)
 
 
-def _release_output_group(graph: LayerGraph) -> LayerGraph:
-    """The channels that reach the output are the classes: they are never cut."""
-    output = graph.nodes[-1].group
-    return LayerGraph(
-        tuple(replace(node, group=None) if node.group == output else node for node in graph.nodes)
-    )
+def _only_output(layer: keras.Operation) -> keras.KerasTensor:
+    if isinstance(layer, keras.Model):
+        raise refuse(
+            layer, f"is a model of {len(layer.layers)} layers inside the model. Rebuild it flat."
+        )
+    calls = len(layer._inbound_nodes)
+    if calls != 1:
+        raise refuse(
+            layer,
+            f"is called {calls} times; weights shared between calls are not supported. "
+            "Give each call its own layer.",
+        )
+    return layer.output
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,10 @@
 
 `with subnet_scope(k): model(x)` traces subnet k with static shapes; outside any scope the layers
 compute the full network. Batch-norm is a set of stock layers, one for each subnet.
+
+A *nested axis* says what of a weight's axis each subnet uses: for each part of it (one for each
+branch that was concatenated), the channels of the full network and those of every subnet:
+((64, (16, 32, 64)), (8, (8, 8, 8))).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +16,8 @@ import keras
 from keras import layers, ops
 
 from tflm_reds.permute import SMALLEST_GAMMA
+
+NestedAxis = Sequence[tuple[int, Sequence[int]]]
 
 _active: ContextVar[int] = ContextVar("active_subnet", default=-1)
 
@@ -31,85 +37,124 @@ def active_subnet() -> int:
     return _active.get()
 
 
+def leading(array, number: int, axis: NestedAxis):
+    """What the active subnet uses of axis `number` of `array`: the head of every part."""
+    pieces, start = [], 0
+    for full, widths in axis:
+        stop = start + widths[active_subnet()]
+        pieces.append(array[(slice(None),) * number + (slice(start, stop),)])
+        start += full
+    return pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, number)
+
+
+def full_size(axis: NestedAxis) -> int:
+    """Channels of the whole axis."""
+    return sum(full for full, _ in axis)
+
+
 @keras.saving.register_keras_serializable("tflm_reds")
 class NestedConv2D(layers.Conv2D):
-    """Conv2D of which subnet k uses the first `widths[k]` filters on the channels that arrive."""
+    """Conv2D of which a subnet uses the leading filters, on the leading channels of each part."""
 
-    def __init__(self, widths: Sequence[int], **kwargs) -> None:
-        super().__init__(filters=widths[-1], **kwargs)
-        self.widths = tuple(widths)
+    def __init__(self, reads: NestedAxis, makes: NestedAxis, **kwargs) -> None:
+        super().__init__(filters=full_size(makes), **kwargs)
+        self.reads, self.makes = reads, makes
 
     def build(self, input_shape) -> None:
         super().build(input_shape)
         self.input_spec = layers.InputSpec(ndim=4)
 
     def call(self, inputs):
-        width = self.widths[active_subnet()]
         outputs = ops.conv(
             inputs,
-            self.kernel[:, :, : inputs.shape[-1], :width],
+            leading(leading(self.kernel, 2, self.reads), 3, self.makes),
             strides=list(self.strides),
             padding=self.padding,
             dilation_rate=self.dilation_rate,
             data_format="channels_last",
         )
-        return outputs + self.bias[:width] if self.use_bias else outputs
+        return outputs + leading(self.bias, 0, self.makes) if self.use_bias else outputs
 
     def get_config(self) -> dict:
         config = super().get_config()
         del config["filters"]
-        return config | {"widths": self.widths}
+        return config | {"reads": self.reads, "makes": self.makes}
 
 
 @keras.saving.register_keras_serializable("tflm_reds")
 class NestedDepthwiseConv2D(layers.DepthwiseConv2D):
-    """DepthwiseConv2D over however many leading channels arrive."""
+    """DepthwiseConv2D over the leading channels of each part that arrives."""
+
+    def __init__(self, reads: NestedAxis, makes: NestedAxis, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.reads, self.makes = reads, makes
 
     def build(self, input_shape) -> None:
         super().build(input_shape)
         self.input_spec = layers.InputSpec(ndim=4)
 
     def call(self, inputs):
-        channels = inputs.shape[-1]
         outputs = ops.depthwise_conv(
             inputs,
-            self.kernel[:, :, :channels],
+            leading(self.kernel, 2, self.reads),
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
             data_format="channels_last",
         )
-        return outputs + self.bias[:channels] if self.use_bias else outputs
+        return outputs + leading(self.bias, 0, self.makes) if self.use_bias else outputs
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"reads": self.reads, "makes": self.makes}
 
 
 @keras.saving.register_keras_serializable("tflm_reds")
 class NestedDense(layers.Dense):
-    """Dense of which subnet k uses the first `widths[k]` units.
+    """Dense of which a subnet uses the leading units, on the leading channels of each part.
 
     After Flatten the features are position-major, feature = position * channels + channel, so
     that cutting channels takes a prefix of the rows of *every* position.
     """
 
-    def __init__(self, widths: Sequence[int], positions: int = 1, **kwargs) -> None:
-        super().__init__(units=widths[-1], **kwargs)
-        self.widths = tuple(widths)
-        self.positions = positions
+    def __init__(self, reads: NestedAxis, makes: NestedAxis, positions: int = 1, **kwargs) -> None:
+        super().__init__(units=full_size(makes), **kwargs)
+        self.reads, self.makes, self.positions = reads, makes, positions
 
     def build(self, input_shape) -> None:
         super().build(input_shape)
-        self.input_spec = layers.InputSpec(ndim=2)
+        self.input_spec = layers.InputSpec(min_ndim=2)
 
     def call(self, inputs):
-        width, features = self.widths[active_subnet()], inputs.shape[-1]
         rows = ops.reshape(self.kernel, (self.positions, -1, self.units))
-        rows = rows[:, : features // self.positions, :width]
-        outputs = ops.matmul(inputs, ops.reshape(rows, (features, width)))
-        return outputs + self.bias[:width] if self.use_bias else outputs
+        kernel = leading(leading(rows, 1, self.reads), 2, self.makes)
+        outputs = ops.matmul(inputs, ops.reshape(kernel, (inputs.shape[-1], -1)))
+        return outputs + leading(self.bias, 0, self.makes) if self.use_bias else outputs
 
     def get_config(self) -> dict:
         config = super().get_config()
         del config["units"]
-        return config | {"widths": self.widths, "positions": self.positions}
+        options = {"reads": self.reads, "makes": self.makes, "positions": self.positions}
+        return config | options
+
+
+@keras.saving.register_keras_serializable("tflm_reds")
+class NestedPReLU(layers.PReLU):
+    """PReLU with the leading slopes of each part that arrives; one slope for each channel."""
+
+    def __init__(self, makes: NestedAxis, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.makes = makes
+
+    def build(self, input_shape) -> None:
+        super().build(input_shape)
+        self.input_spec = layers.InputSpec(min_ndim=2)
+
+    def call(self, inputs):
+        alpha = leading(self.alpha, len(self.alpha.shape) - 1, self.makes)
+        return ops.relu(inputs) - alpha * ops.relu(-inputs)
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"makes": self.makes}
 
 
 @keras.saving.register_keras_serializable("tflm_reds")

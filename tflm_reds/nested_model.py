@@ -7,13 +7,23 @@ import numpy as np
 from keras import ops
 
 from tflm_reds.errors import ModelError
-from tflm_reds.graph import BATCH_NORM_WEIGHTS, LayerGraph, Node, Weights, slice_weights
-from tflm_reds.keras_writer import build_model, convolution_options, stock_layer, write_model
+from tflm_reds.graph import LINEAR_OPS, LayerGraph, Node, Weights, slice_weights
+from tflm_reds.keras_writer import (
+    build_model,
+    convolution_options,
+    layer_weights,
+    set_layer_weights,
+    shared_axes,
+    stock_layer,
+    write_model,
+)
 from tflm_reds.nested_layers import (
+    NestedAxis,
     NestedBatchNormalization,
     NestedConv2D,
     NestedDense,
     NestedDepthwiseConv2D,
+    NestedPReLU,
     subnet_scope,
 )
 from tflm_reds.plan import Plan
@@ -36,6 +46,11 @@ class NestedModel(keras.Model):
 
     def __init__(self, graph: LayerGraph, plan: Plan, name: str = "nested", **kwargs) -> None:
         super().__init__(name=name, **kwargs)
+        if plan.widths[-1] != graph.groups:
+            raise ModelError(
+                f"The plan is for groups {plan.widths[-1]}, the network has {graph.groups}. Plan "
+                "the widths of this network: plan_widths(graph.groups, ...)."
+            )
         self.graph = graph
         self.plan = plan
         self.backbone = build_model(graph, self._nested_layer, f"{name}_backbone")
@@ -52,8 +67,14 @@ class NestedModel(keras.Model):
     ) -> "NestedModel":
         """A nested model that starts from the (sorted) weights of the full network."""
         model = cls(graph, plan, name)
+        sliced = [slice_weights(graph, weights, widths) for widths in plan.widths]
         for node in graph.nodes:
-            _assign(model.backbone.get_layer(node.name), node, weights)
+            layer = model.backbone.get_layer(node.name)
+            if node.op == "batch_norm":
+                for norm, own in zip(layer.norms, sliced, strict=True):
+                    set_layer_weights(norm, node, own)
+            else:
+                set_layer_weights(layer, node, weights)
         return model
 
     @property
@@ -137,19 +158,14 @@ class NestedModel(keras.Model):
             raise ModelError(
                 f"Subnet {index} does not exist: there are 0..{self.subnet_count - 1}."
             )
-        shared, norms = {}, {}
+        full, norms = {}, {}
         for node in self.graph.nodes:
             layer = self.backbone.get_layer(node.name)
             if node.op == "batch_norm":
-                values = layer.norms[index].get_weights()
-                pairs = zip(BATCH_NORM_WEIGHTS, values, strict=True)
-                norms |= {f"{node.name}/{kind}": value for kind, value in pairs}
-                shared |= {name: np.zeros(node.channels) for name in norms if name not in shared}
-            elif layer.weights:
-                kinds = ("kernel", "bias")
-                pairs = zip(kinds, layer.get_weights(), strict=False)
-                shared |= {f"{node.name}/{kind}": value for kind, value in pairs}
-        return slice_weights(self.graph, shared, self.plan.widths[index]) | norms
+                norms |= layer_weights(layer.norms[index], node)
+                layer = layer.norms[-1]
+            full |= layer_weights(layer, node)
+        return slice_weights(self.graph, full, self.plan.widths[index]) | norms
 
     def get_config(self) -> dict:
         """Graph and plan: enough to build the model again."""
@@ -215,30 +231,28 @@ class NestedModel(keras.Model):
         )
 
     def _nested_layer(self, graph: LayerGraph, node: Node) -> keras.Layer:
-        widths = [w.get(node.group, node.channels) for w in self.plan.widths]
-        if node.op == "conv2d":
-            return NestedConv2D(widths, **convolution_options(node))
-        if node.op == "depthwise_conv2d":
-            return NestedDepthwiseConv2D(**convolution_options(node))
-        if node.op == "dense":
-            positions = graph.source(node).positions
-            return NestedDense(widths, positions, use_bias=node.bias, name=node.name)
         if node.op == "batch_norm":
-            return NestedBatchNormalization(widths, epsilon=node.epsilon, name=node.name)
-        return stock_layer(graph, node)
+            channels = [node.active_channels(widths) for widths in self.plan.widths]
+            return NestedBatchNormalization(channels, epsilon=node.epsilon, name=node.name)
+        makes = self._nested_axis(node)
+        if node.op == "prelu":
+            return NestedPReLU(makes, shared_axes=shared_axes(node), name=node.name)
+        if node.op not in LINEAR_OPS:
+            return stock_layer(graph, node)
+        source = graph.source(node)
+        axes = {"reads": self._nested_axis(source), "makes": makes}
+        if node.op == "conv2d":
+            return NestedConv2D(**axes, **convolution_options(node))
+        if node.op == "depthwise_conv2d":
+            options = convolution_options(node) | {"depth_multiplier": node.multiplier}
+            return NestedDepthwiseConv2D(**axes, **options)
+        return NestedDense(**axes, positions=source.positions, use_bias=node.bias, name=node.name)
+
+    def _nested_axis(self, node: Node) -> NestedAxis:
+        return [(p.channels, [p.active(widths) for widths in self.plan.widths]) for p in node.parts]
 
 
 def _without_output(name: str, own: set[str]) -> str:
     """Undo Keras's prefix of the output's name: "25_accuracy_25" is our "accuracy_25"."""
     short = name.split("_", 1)[-1]
     return short if short in own else name
-
-
-def _assign(layer: keras.Layer, node: Node, weights: Weights) -> None:
-    if node.op == "batch_norm":
-        values = [weights[f"{node.name}/{kind}"] for kind in BATCH_NORM_WEIGHTS]
-        for norm, width in zip(layer.norms, layer.widths, strict=True):
-            norm.set_weights([value[:width] for value in values])
-    elif layer.weights:
-        names = [f"{node.name}/kernel", f"{node.name}/bias"]
-        layer.set_weights([weights[name] for name in names if name in weights])

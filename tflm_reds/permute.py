@@ -34,9 +34,8 @@ def _fold_one(graph: LayerGraph, weights: dict[str, np.ndarray], name: str) -> N
     weights[f"{name}/gamma"] = np.maximum(np.abs(gamma), SMALLEST_GAMMA)
     weights[f"{name}/mean"] = weights[f"{name}/mean"] * sign
     kernel = f"{linear.name}/kernel"
-    if linear.op == "depthwise_conv2d":
-        weights[kernel] = weights[kernel] * sign[:, None]
-    else:
-        weights[kernel] = weights[kernel] * sign
+    # A depthwise kernel ends in [channels, multiplier], the others in [outputs].
+    last = weights[kernel].shape[2:] if linear.op == "depthwise_conv2d" else sign.shape
+    weights[kernel] = weights[kernel] * sign.reshape(last)
     if linear.bias:
         weights[f"{linear.name}/bias"] = weights[f"{linear.name}/bias"] * sign

@@ -126,7 +126,7 @@ def _tensors(
 def _tensor(
     nested: NestedModel, node: Node, scale: float, zero_point: int, name: str | None = None
 ) -> QuantTensor:
-    channels = tuple(widths.get(node.group, node.channels) for widths in nested.plan.widths)
+    channels = tuple(node.active_channels(widths) for widths in nested.plan.widths)
     return QuantTensor(name or node.name, node.shape, scale, zero_point, channels, node.positions)
 
 

@@ -83,7 +83,7 @@ def score(
     gradients = _summed_gradients(model, x, y, resolve_loss(loss, graph, y), batch_size)
     values = {
         group: sum(
-            _unit_scores(weights[axis.weight], gradients[axis.weight], axis.axis)
+            axis.per_unit(_scores(weights[axis.weight], gradients[axis.weight], axis.axis), group)
             for axis in axes
             if axis.makes
         )
@@ -147,6 +147,6 @@ def _summed_gradients(
     return dict(zip(kernels, total, strict=True))
 
 
-def _unit_scores(weight: np.ndarray, gradient: np.ndarray, axis: int) -> np.ndarray:
+def _scores(weight: np.ndarray, gradient: np.ndarray, axis: int) -> np.ndarray:
     products = np.abs(weight * gradient)
     return products.sum(axis=tuple(i for i in range(products.ndim) if i != axis))
