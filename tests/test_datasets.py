@@ -57,16 +57,38 @@ def test_unknown_data_set_names_the_known_ones():
 @needs_speech_commands
 def test_speech_commands_division():
     data = load_dataset("kws", DATA)
-    assert [len(x) for x, _ in parts(data)] == [2728 * 4 + 8583, 860, 894]
+    assert [len(x) for x, _ in parts(data)] == [2728 * 4, 860, 894]
+    assert data.x_unlabelled.shape == (8583 + 14967 + 800, 49, 10, 1)
     assert data.labels[:3] == ("_silence_", "_unknown_", "yes")
     for x, y in parts(data):
         assert x.shape[1:] == (49, 10, 1)
         assert sorted(set(y)) == list(range(1, 12))
     plain = load_kws(DATA, augmented=False)
-    originals = 2728 + 8583
-    np.testing.assert_array_equal(plain.x_train, data.x_train[:originals])
-    tripled = 3 * np.bincount(plain.y_train[:2728])
-    np.testing.assert_array_equal(np.bincount(data.y_train[originals:]), tripled)
+    np.testing.assert_array_equal(plain.x_train, data.x_train[:2728])
+    np.testing.assert_array_equal(plain.x_unlabelled, data.x_unlabelled[:8583])
+    np.testing.assert_array_equal(np.bincount(data.y_train[2728:]), 3 * np.bincount(plain.y_train))
+
+
+@needs_speech_commands
+def test_no_speaker_is_in_two_parts_and_no_clip_in_two_places():
+    stored = np.load(DATA / FILE)
+    speakers = stored["speaker_idx"]
+    official, split = stored["official_split"] == 0, stored["split_b"]
+    parts_of = [official, *(split == part for part in (0, 1, 2))]
+    groups = [set(speakers[rows & (stored["label12"] > 0)]) for rows in parts_of]
+    assert sum(map(len, groups)) == len(set().union(*groups))
+    data = load_kws(DATA, augmented=False)
+    clips = [clip.tobytes() for x in (data.x_train, data.x_test, data.x_validation) for clip in x]
+    assert not set(clips) & {clip.tobytes() for clip in data.x_unlabelled}
+
+
+def test_labels_of_unlabelled_inputs_are_zero():
+    data = Dataset("d", X, Y, X[:0], Y[:0], X[:0], Y[:0], ("a", "b", "c"), x_unlabelled=X[:2] + 1)
+    x, labels = data.labelled_and_not()
+    np.testing.assert_array_equal(x, np.concatenate([X, X[:2] + 1]))
+    np.testing.assert_array_equal(labels, [*np.eye(3)[Y], [0, 0, 0], [0, 0, 0]])
+    x, labels = Dataset("d", X, Y, X[:0], Y[:0], X, Y, ("a", "b", "c")).labelled_and_not()
+    assert len(x) == len(labels) == 6
 
 
 @needs_speech_commands
@@ -123,6 +145,9 @@ def test_own_arrays(tmp_path):
     assert (data.name, data.labels) == ("own", ("0", "1", "2"))
     assert data.x_train.dtype == np.float32 and data.y_train.dtype == np.int64
     assert [len(x) for x, _ in parts(data)] == [6, 0, 2]
+    assert data.x_unlabelled.shape == (0, 4, 4, 1)
+    np.savez(path, x=X, y=Y, x_unlabelled=X[:3].astype(np.int8))
+    assert from_arrays(path).x_unlabelled.shape == (3, 4, 4, 1)
     np.savez(path, x=X, y=Y, labels=np.array(["a", "b", "c", "d"]))
     assert from_arrays(path).labels == ("a", "b", "c", "d")
 
@@ -139,6 +164,8 @@ def test_own_arrays(tmp_path):
         ({"x": X, "y": np.eye(6)}, "argmax"),
         ({"x": X, "y": Y - 1}, "classes -1 to 1"),
         ({"x": X, "y": Y, "labels": np.array(["a"])}, "classes 0 to 2, but there are 1"),
+        ({"x": X, "y": Y, "x_unlabelled": X[:, 1:]}, "unlabelled part"),
+        ({"x": X, "y": Y, "x_unlabelled": X * np.nan}, "unlabelled part.*96 input"),
         ({"x": X, "y": Y, "x_test": X}, "lacks the array 'y_test'"),
         ({"x": X, "y": Y, "x_test": X[:, 1:], "y_test": Y}, "test part"),
         ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "classes 1 to 3"),

@@ -57,13 +57,20 @@ def fine_tune(
     Args:
         alpha: weight of the distillation from the full subnet to the smaller ones.
         teacher: the trained network before nesting. Its outputs make `trust` of every training
-            label, so that fine-tuning on little data does not spoil what the weights know.
+            label, so that fine-tuning on little data does not spoil what the weights know; and
+            the whole label of the unlabelled inputs, which are left out without a teacher.
     """
     classes = nested.graph.nodes[-1].shape[-1]
-    y_train = soft_labels(dataset.x_train, dataset.y_train, classes, teacher, trust)
+    x_train = dataset.x_train
+    y_train = soft_labels(x_train, dataset.y_train, classes, teacher, trust)
+    if teacher is not None and len(dataset.x_unlabelled):
+        no_labels = np.zeros(len(dataset.x_unlabelled), int)
+        taught = soft_labels(dataset.x_unlabelled, no_labels, classes, teacher, trust=1.0)
+        x_train = np.concatenate([x_train, dataset.x_unlabelled])
+        y_train = np.concatenate([y_train, taught])
     y_validation = soft_labels(dataset.x_validation, dataset.y_validation, classes)
     nested.compile(
-        _adam(rate, len(dataset.x_train), batch_size, epochs),
+        _adam(rate, len(x_train), batch_size, epochs),
         "categorical_crossentropy",
         ["accuracy"],
     )
@@ -72,7 +79,7 @@ def fine_tune(
     if validated:
         chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), BestSubnets()]
     return nested.fit(
-        training_batches(dataset.x_train, y_train, batch_size, dataset.augment),
+        training_batches(x_train, y_train, batch_size, dataset.augment),
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
         validation_data=(dataset.x_validation, y_validation) if validated else None,

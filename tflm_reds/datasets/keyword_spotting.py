@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tflm_reds.datasets.dataset import Dataset
-from tflm_reds.datasets.files import data_file, read_arrays, require_arrays
+from tflm_reds.datasets.files import read_data_file
 from tflm_reds.errors import DataError
 
 FILE = "kws_speech_commands_mfcc.npz"
@@ -24,6 +24,7 @@ ARRAYS = {
     "label12": ("u", (ROWS,)),
     "labels12": ("U", (12,)),
     "canonical_test": ("b", (ROWS,)),
+    "official_split": ("u", (ROWS,)),
     "split_b": ("u", (ROWS,)),
     "mfcc_zero_audio": ("f", FEATURES),
     "aug_u8": ("u", (AUGMENTED_ROWS, *FEATURES)),
@@ -40,35 +41,41 @@ def load_kws(
     """All 12 classes by the speaker-disjoint `split_b` of the canonical test set.
 
     Rows of silence are left out (no speaker, so they may leak). Accuracies on this test part are
-    not comparable with published ones; for those see `load_kws_canonical_test`. The training part
-    is that of `split_b` and all 8,583 clips of the data set's own training partition that are
-    here (five keywords and unknown words, other speakers than any test).
+    not comparable with published ones; for those see `load_kws_canonical_test`.
+
+    The unlabelled part are the clips of the data set's own training partition that are here: 12 of
+    its 36 words, by other speakers than any test; to learn a pretrained net's outputs from.
 
     Args:
         frames: "all", inputs (49, 10, 1); or "every second", inputs (250,) for the DNN.
-        augmented: append three shifted, noisy variants of every training row of `split_b`.
+        augmented: append three shifted, noisy variants of every training row of `split_b`; and to
+            the unlabelled part those of its clips, and background noise.
 
     Raises:
         DataError: if the file is missing, truncated or another one.
     """
-    arrays = _read(data_dir)
+    _, arrays = read_data_file(FILE, data_dir, ARRAYS)
     x, y, split = _features(arrays), arrays["label12"].astype(np.int64), arrays["split_b"]
-    parts = {k: (split == k) & (y != SILENCE) for k in (TRAIN, VALIDATION, TEST)}
+    train, validation, test = ((split == k) & (y != SILENCE) for k in (TRAIN, VALIDATION, TEST))
     official = arrays["official_split"] == TRAIN
-    x_train = [x[parts[TRAIN]], x[official]]
-    y_train = [y[parts[TRAIN]], y[official]]
+    x_train, y_train, x_unlabelled = x[train], y[train], x[official]
     if augmented:
-        more_x, more_y = _augmented(arrays, parts[TRAIN])
-        x_train, y_train = [*x_train, more_x], [*y_train, more_y]
+        source = arrays["aug_src"]
+        noise, of_clip = source < 0, np.maximum(source, 0)
+        more_x, more_y = _augmented(arrays, ~noise & train[of_clip])
+        x_train, y_train = np.concatenate([x_train, more_x]), np.concatenate([y_train, more_y])
+        more_x, _ = _augmented(arrays, noise | official[of_clip])
+        x_unlabelled = np.concatenate([x_unlabelled, more_x])
     return Dataset(
         name="kws",
-        x_train=_shaped(np.concatenate(x_train), frames),
-        y_train=np.concatenate(y_train),
-        x_validation=_shaped(x[parts[VALIDATION]], frames),
-        y_validation=y[parts[VALIDATION]],
-        x_test=_shaped(x[parts[TEST]], frames),
-        y_test=y[parts[TEST]],
+        x_train=_shaped(x_train, frames),
+        y_train=y_train,
+        x_validation=_shaped(x[validation], frames),
+        y_validation=y[validation],
+        x_test=_shaped(x[test], frames),
+        y_test=y[test],
         labels=tuple(map(str, arrays["labels12"])),
+        x_unlabelled=_shaped(x_unlabelled, frames),
     )
 
 
@@ -79,18 +86,11 @@ def load_kws_canonical_test(
 
     Use it for nets that were trained on nothing of `split_b`. `frames` as in `load_kws`.
     """
-    arrays = _read(data_dir)
+    _, arrays = read_data_file(FILE, data_dir, ARRAYS)
     rows = arrays["canonical_test"]
     x, y = _features(arrays)[rows], arrays["label12"][rows].astype(np.int64)
     x[y == SILENCE] = arrays["mfcc_zero_audio"]
     return _shaped(x, frames), y
-
-
-def _read(data_dir: str | Path | None) -> dict[str, np.ndarray]:
-    path = data_file(FILE, data_dir)
-    arrays = read_arrays(path)
-    require_arrays(path, arrays, ARRAYS)
-    return arrays
 
 
 def _features(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -100,11 +100,9 @@ def _features(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _augmented(arrays: dict[str, np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(x, y) of the augmented variants of `rows` (a mask); a source of -1 is noise alone."""
-    source = arrays["aug_src"]
-    chosen = (source >= 0) & rows[np.maximum(source, 0)]
-    x = arrays["aug_u8"][chosen] * arrays["aug_scale"] + arrays["aug_offset"]
-    return x.astype(np.float32), arrays["aug_label12"][chosen].astype(np.int64)
+    """(x, y) of some of the augmented rows, chosen by a mask."""
+    x = arrays["aug_u8"][rows] * arrays["aug_scale"] + arrays["aug_offset"]
+    return x.astype(np.float32), arrays["aug_label12"][rows].astype(np.int64)
 
 
 def _shaped(x: np.ndarray, frames: str) -> np.ndarray:
