@@ -15,9 +15,9 @@ import numpy as np
 
 from benchmarks.rows import RESULTS, versions
 from tflm_reds.files import write_text
-from tflm_reds.plan import DIRECTIONS, SOLVERS, MacTerm, plan_widths
+from tflm_reds.planning import DIRECTIONS, SOLVERS, plan_widths
 from tflm_reds.solvers.objectives import OBJECTIVES
-from tflm_reds.solvers.problem import Solution, WidthProblem
+from tflm_reds.solvers.problem import MacTerm, Solution, WidthProblem
 
 BUDGETS = (0.25, 0.5, 0.75)
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from benchmarks.planner import NETS, lognormal_scores
 from tflm_reds.errors import PlanError
-from tflm_reds.plan import MacTerm, Plan, count_macs, plan_widths
+from tflm_reds.plan import Plan
+from tflm_reds.planning import plan_widths
 from tflm_reds.solvers.exact import solve_exact
+from tflm_reds.solvers.problem import MacTerm, count_macs
 
 BUDGETS = (0.25, 0.5, 0.75)
 SIZES, TERMS = NETS["ds_cnn_s"]
@@ -128,6 +130,25 @@ def test_own_objective_and_solver_are_named():
 
     plan = plan_widths(SIZES, SCORES, TERMS, [0.5], objective=square_root, solver=solve_exact)
     assert (plan.objective, plan.solver) == ("square_root", "solve_exact")
+    utilities = {group: square_root(scores) for group, scores in SCORES.items()}
+    given = plan_widths(SIZES, SCORES, TERMS, [0.5], objective=utilities)
+    assert (given.objective, given.widths) == ("utilities", plan.widths)
+
+
+def test_widths_are_multiples_or_full():
+    plan = plan_widths(SIZES, SCORES, TERMS, BUDGETS, multiple={"conv1": 8, "pw4": 24}, minimum=5)
+    assert {widths["conv1"] % 8 for widths in plan.widths} == {0}
+    assert {widths["pw4"] for widths in plan.widths} <= {24, 48, 64}
+    assert plan.status == "optimal"
+    free = plan_widths(SIZES, SCORES, TERMS, BUDGETS, minimum=5)
+    assert all(f >= m for f, m in zip(free.values[:1], plan.values[:1], strict=True))
+
+
+def test_all_multiples_at_once_may_exceed_a_small_group():
+    sizes = SIZES | {"tiny": 2}
+    plan = plan_widths(sizes, SCORES | {"tiny": np.ones(2)}, TERMS, [0.5], multiple=8)
+    assert plan.widths[0]["tiny"] == 2
+    assert all(plan.widths[0][group] % 8 == 0 for group in SIZES)
 
 
 def test_smallest_feasible_budget_is_named_and_works():
@@ -141,8 +162,8 @@ def test_smallest_feasible_budget_is_named_and_works():
 @pytest.mark.parametrize(
     ("budgets", "message"),
     [
-        ((0.5, 0.5), "0.5 follows 0.5"),
-        ((0.5, 0.25), "0.25 follows 0.5"),
+        ((0.5, 0.5), "50 % follows 50 %"),
+        ((0.5, 0.25), "macs 0.25 follows 0.5"),
         ((0.0, 0.5), "got 0"),
         ((0.5, 25), "got 25"),
         ((-0.1,), "got -0.1"),
@@ -162,14 +183,16 @@ def test_wrong_budgets_are_refused(budgets, message):
         ({"scores": {"a": np.ones(8), "b": -np.ones(8)}}, "not negative, got -1"),
         ({"scores": {"a": np.ones(8), "b": np.full(8, np.nan)}}, "got nan"),
         ({"scores": {"a": np.ones(8), "b": np.arange(8)}}, "must descend"),
-        ({"terms": (MacTerm("x", 1, ("c",)),)}, "group 'c', which has no size"),
-        ({"terms": (MacTerm("x", 1, ("a", "b", "a")),)}, "has 3 groups"),
-        ({"terms": (MacTerm("x", -1, ("a",)),)}, "no negative MACs"),
-        ({"terms": ()}, "no MACs"),
+        ({"costs": (MacTerm("x", 1, ("c",)),)}, "group 'c', which has no size"),
+        ({"costs": (MacTerm("x", 1, ("a", "b", "a")),)}, "has 3 groups"),
+        ({"costs": (MacTerm("x", -1, ("a",)),)}, "no negative MACs"),
+        ({"costs": ()}, "no MACs"),
         ({"sizes": {"a": 8, "b": 0}}, "has 0 units"),
         ({"minimum": {"c": 1}}, "given for 'c'"),
         ({"minimum": {"a": 9}}, "is 9"),
         ({"minimum": 0}, "is 0"),
+        ({"multiple": {"a": 9}}, "multiple of group 'a' is 9"),
+        ({"multiple": {"c": 2}}, "given for 'c'"),
         ({"direction": "sideways"}, "bottom-up, top-down"),
         ({"objective": "max"}, "sum, product"),
         ({"solver": "gurobi"}, "exact, milp"),
@@ -178,7 +201,7 @@ def test_wrong_budgets_are_refused(budgets, message):
     ],
 )
 def test_wrong_arguments_are_refused(change, message):
-    right = {"sizes": PAIR, "scores": equal_scores(PAIR), "terms": PAIR_TERMS, "budgets": [0.5]}
+    right = {"sizes": PAIR, "scores": equal_scores(PAIR), "costs": PAIR_TERMS, "budgets": [0.5]}
     with pytest.raises(PlanError, match=message):
         plan_widths(**(right | change))
 
@@ -197,6 +220,11 @@ def test_broken_plan_files_are_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(PlanError, match="plan"):
         Plan.load(path)
+
+
+def test_a_plan_of_the_first_version_tells_the_way_out():
+    with pytest.raises(PlanError, match=r"schema 1, this version reads schema 2.*nest"):
+        Plan.from_dict({"schema": 1, "budgets": [1.0]})
 
 
 def test_a_plan_must_be_nested_and_complete():

@@ -11,7 +11,8 @@ from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.permute import fold_negative_gammas, permute
-from tflm_reds.plan import Plan, plan_widths
+from tflm_reds.plan import Plan
+from tflm_reds.planning import plan_widths
 from tflm_reds.score import Scores, score
 
 

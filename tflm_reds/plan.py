@@ -1,27 +1,17 @@
-"""Plan: the width of every channel group in every nested subnet, under budgets of true MACs."""
+"""Plan: the width of every channel group in every nested subnet, and what the subnets cost."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tflm_reds.budget import Budget
 from tflm_reds.errors import PlanError
 from tflm_reds.files import write_text
-from tflm_reds.solvers.checks import PlanRequest
-from tflm_reds.solvers.exact import solve_exact
-from tflm_reds.solvers.milp import solve_milp
-from tflm_reds.solvers.objectives import OBJECTIVES, Objective
-from tflm_reds.solvers.problem import Limit, MacTerm, Solution, WidthProblem, count_macs
 
-__all__ = ["SOLVERS", "MacTerm", "Plan", "count_macs", "plan_widths"]
-
-SCHEMA = 1
-DIRECTIONS = ("bottom-up", "top-down")
-Solver = Callable[[WidthProblem], Solution]
-SOLVERS: dict[str, Solver] = {"exact": solve_exact, "milp": solve_milp}
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -29,15 +19,23 @@ class Plan:
     """Nested widths of all subnets, 0 (smallest) to K-1 (the full network).
 
     Attributes:
-        budgets: fraction of the full network's true MACs allowed to each subnet; the last is 1.0.
+        budgets: a fraction of the full network's true MACs that stands for each subnet: the one it
+            was allowed, or, where budgets limit other things, the one it takes; the last is 1.0.
+        limits: all that each subnet was allowed.
         widths: per subnet, the width of each channel group.
         macs: per subnet, true MACs of one inference.
-        status: "optimal" if every subnet is proven optimal given its neighbour, else "time limit".
+        costs: per subnet, other costs that are known: label (MACs as the paper counts), ram and
+            flash (bytes of an image cut to it and the smaller ones, by the planner's model), ms.
+        status: "optimal" if every subnet is proven optimal given its neighbour (joint: every solve
+            on the way was), else "time limit".
         values: per subnet, the objective reached.
         upper_bounds: per subnet, what no widths within the budget and the nesting can exceed.
-        gaps: per subnet, (upper bound - value) / |value|.
+        independent: per subnet, the objective that the best widths for its budget alone reach.
+        joint_score: weighted mean over the subnets below the full network of
+            score_k / best_k (`solvers.joint`); 1 if nesting costs nothing.
+        joint_bound: what no nested widths can exceed; 1.0 where it was not searched for.
         seconds: wall-clock time of all solves.
-        direction: "bottom-up" or "top-down".
+        direction: "bottom-up", "top-down" or "joint".
         objective, solver: their names.
 
     Raises:
@@ -45,23 +43,28 @@ class Plan:
     """
 
     budgets: tuple[float, ...]
+    limits: tuple[Budget, ...]
     widths: tuple[dict[str, int], ...]
     macs: tuple[int, ...]
+    costs: tuple[dict[str, float], ...]
     status: str
     values: tuple[float, ...]
     upper_bounds: tuple[float, ...]
-    gaps: tuple[float, ...]
+    independent: tuple[float, ...]
+    joint_score: float
+    joint_bound: float
     seconds: float
     direction: str
     objective: str
     solver: str
 
     def __post_init__(self) -> None:
-        per_subnet = (self.widths, self.macs, self.values, self.upper_bounds, self.gaps)
+        per_subnet = (self.limits, self.widths, self.macs, self.costs, self.values,
+                      self.upper_bounds, self.independent)  # fmt: skip
         if not self.budgets or any(len(field) != len(self.budgets) for field in per_subnet):
             raise PlanError(
-                f"A plan of {len(self.budgets)} budgets needs widths, MACs, values, bounds and "
-                f"gaps of as many subnets, got {[len(field) for field in per_subnet]}."
+                f"A plan of {len(self.budgets)} budgets needs limits, widths, MACs, costs, values "
+                f"and bounds of as many subnets, got {[len(field) for field in per_subnet]}."
             )
         if list(self.budgets) != sorted(set(self.budgets)) or self.budgets[-1] != 1:
             raise PlanError(f"The budgets of a plan must rise to 1.0, got {self.budgets}.")
@@ -83,9 +86,20 @@ class Plan:
         return tuple(macs / self.macs[-1] for macs in self.macs)
 
     @property
+    def gaps(self) -> tuple[float, ...]:
+        """Per subnet, (upper bound - value) / |value|."""
+        return tuple(map(_gap, self.values, self.upper_bounds))
+
+    @property
     def gap(self) -> float:
-        """The largest gap of any subnet."""
-        return max(self.gaps)
+        """What the plan may lack: of the joint score, or the largest gap of any subnet."""
+        joint = self.direction == "joint"
+        return _gap(self.joint_score, self.joint_bound) if joint else max(self.gaps)
+
+    @property
+    def price_of_nesting(self) -> tuple[float, ...]:
+        """Per subnet, the objective of the best widths for its budget alone less that reached."""
+        return tuple(max(0.0, i - v) for i, v in zip(self.independent, self.values, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, numbers and strings, for JSON."""
@@ -100,10 +114,13 @@ class Plan:
         """
         try:
             fields = dict(content)
-            if fields.pop("schema") != SCHEMA:
-                raise PlanError(f"The plan has schema {content['schema']}, expected {SCHEMA}.")
+            if (schema := fields.pop("schema")) != SCHEMA:
+                raise PlanError(
+                    f"The plan has schema {schema}, this version reads schema {SCHEMA}. Plan again "
+                    "with plan_widths(), or nest the model again with tflm_reds.nest()."
+                )
             tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            return cls(**tuples)
+            return cls(**tuples | {"limits": tuple(map(Budget.of, fields["limits"]))})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PlanError(
                 f"This is no plan: {error}. Make a new one with plan_widths()."
@@ -127,121 +144,46 @@ class Plan:
         return cls.from_dict(content)
 
     def __str__(self) -> str:
-        """A table: a row for each subnet."""
-        head = ["subnet", "budget", "MACs", "of full", "gap", *self.widths[0]]
-        rows = [head] + [
-            [str(k), f"{100 * self.budgets[k]:g} %", f"{self.macs[k]:,}"]
-            + [f"{100 * self.fractions[k]:.1f} %", f"{self.gaps[k]:.2g}"]
-            + [str(width) for width in self.widths[k].values()]
-            for k in range(self.subnet_count)
-        ]
+        """A table: a row for each subnet; then how it was found."""
+        known = list(self.costs[0])
+        head = ["subnet", "budget", "MACs", "of full", *map(_TITLES.get, known)]
+        head += ["gap", "nesting costs"]
+        rows = [[*head, *self.widths[0]], *map(self._row, range(self.subnet_count))]
         columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.rjust, row, columns)).rstrip() for row in rows]
         how = f"{self.direction}, {self.objective}, {self.solver}: {self.status}"
-        return "\n".join([*lines, f"({how} in {self.seconds:.2f} s)"])
-
-
-def plan_widths(
-    sizes: Mapping[str, int],
-    scores: Mapping[str, np.ndarray],
-    terms: Sequence[MacTerm],
-    budgets: Sequence[float],
-    *,
-    direction: str = "bottom-up",
-    objective: str | Objective = "product",
-    minimum: Mapping[str, int] | int = 1,
-    solver: str | Solver = "exact",
-    time_limit: float = 600.0,
-) -> Plan:
-    """Choose nested widths: each subnet the best within its budget, given its neighbour.
-
-    The iterative knapsack of REDS (IEEE TMC 25(1):451, section 4) over true MACs. Bottom-up solves
-    the smallest budget first and its units stay; top-down solves the largest first and smaller
-    subnets use only its units. The full network is always the last subnet.
-
-    Args:
-        sizes: units of each channel group.
-        scores: importance of each unit, [size], descending, non-negative.
-        terms: MACs of every layer, those without a group included.
-        budgets: ascending fractions of the full network's true MACs, each in (0, 1].
-        direction: "bottom-up" or "top-down".
-        objective: "product" of the kept shares of importance, "sum" of the kept scores (the
-            paper's), or a function as in `solvers.objectives`.
-        minimum: least width, of each group or of all (a smaller group keeps all its units).
-        solver: "exact" (chains), "milp" (any graph), or a function of a WidthProblem.
-        time_limit: seconds for each budget.
-
-    Raises:
-        PlanError: if an argument is wrong or a budget too small; it names the smallest feasible.
-    """
-    request = PlanRequest.checked(sizes, scores, terms, budgets, minimum)
-    utility = _named("objective", objective, OBJECTIVES)
-    solve = _named("solver", solver, SOLVERS)
-    if direction not in DIRECTIONS:
-        raise PlanError(f"Unknown direction {direction!r}. Choose one of {', '.join(DIRECTIONS)}.")
-    utilities = {group: _utility(utility, group, request.scores[group]) for group in request.sizes}
-    solutions = _solve_nested(request, utilities, solve, direction, time_limit)
-    return Plan(
-        budgets=(*request.budgets, 1.0),
-        widths=tuple(solution.widths for solution in solutions),
-        macs=tuple(count_macs(request.terms, solution.widths) for solution in solutions),
-        status=next((s.status for s in solutions if s.status != "optimal"), "optimal"),
-        values=tuple(solution.value for solution in solutions),
-        upper_bounds=tuple(solution.upper_bound for solution in solutions),
-        gaps=tuple(solution.gap for solution in solutions),
-        seconds=sum(solution.seconds for solution in solutions),
-        direction=direction,
-        objective=_name(objective),
-        solver=_name(solver),
-    )
-
-
-def _utility(objective: Objective, group: str, scores: np.ndarray) -> np.ndarray:
-    """Utility of the widths 0 to size, checked: an objective may be the user's own."""
-    values = np.asarray(objective(scores), np.float64)
-    if values.shape != (len(scores) + 1,) or not np.all(np.isfinite(values[1:])):
-        raise PlanError(
-            f"The objective {_name(objective)} must give group {group!r} a finite utility for each "
-            f"width from 0 to {len(scores)} (width 0 may be -inf), found {values}."
+        joint = f"joint score {self.joint_score:.6f}"
+        if self.direction == "joint":
+            joint += f" of at most {self.joint_bound:.6f}, gap {self.gap:.2g}"
+        return "\n".join(
+            [
+                *lines,
+                f"({how} in {self.seconds:.2f} s; {joint}; price: of nesting, in the objective)",
+            ]
         )
-    return values
+
+    def _row(self, k: int) -> list[str]:
+        """Cells of one subnet."""
+        costs = [f"{v:,.3f}" if c == "ms" else f"{v:,}" for c, v in self.costs[k].items()]
+        share = f"{100 * self.fractions[k]:.1f} %"
+        gap, price = f"{self.gaps[k]:.2g}", f"{self.price_of_nesting[k]:.3g}"
+        widths = map(str, self.widths[k].values())
+        return [
+            str(k),
+            str(self.limits[k]),
+            f"{self.macs[k]:,}",
+            share,
+            *costs,
+            gap,
+            price,
+            *widths,
+        ]
 
 
-def _solve_nested(
-    request: PlanRequest,
-    utilities: Mapping[str, np.ndarray],
-    solve: Solver,
-    direction: str,
-    time_limit: float,
-) -> list[Solution]:
-    """A solution for each budget, ascending, and the full network."""
-    bottom_up = direction == "bottom-up"
-    lower, upper = request.minimum, request.sizes
-    solutions: list[Solution] = []
-    for budget in request.budgets if bottom_up else request.budgets[::-1]:
-        allowed = {group: np.arange(lower[group], upper[group] + 1) for group in request.sizes}
-        values = {group: utilities[group][widths] for group, widths in allowed.items()}
-        capacity = request.capacity(budget)
-        solution = solve(
-            WidthProblem(allowed, values, (Limit("MACs", capacity, request.terms),), time_limit)
-        )
-        if bottom_up:
-            lower = solution.widths
-        else:
-            upper = solution.widths
-        solutions.append(solution)
-    full = sum(float(utility[-1]) for utility in utilities.values())
-    whole = Solution(dict(request.sizes), full, full, "optimal", 0.0)
-    return [*(solutions if bottom_up else solutions[::-1]), whole]
+_TITLES = {"label": "label MACs", "ram": "RAM B", "flash": "flash B", "ms": "ms"}
 
 
-def _named(what: str, choice: str | Callable, known: Mapping[str, Callable]) -> Callable:
-    if callable(choice):
-        return choice
-    if choice not in known:
-        raise PlanError(f"Unknown {what} {choice!r}. Choose one of {', '.join(known)}.")
-    return known[choice]
-
-
-def _name(choice: str | Callable) -> str:
-    return choice if isinstance(choice, str) else getattr(choice, "__name__", "custom")
+def _gap(value: float, bound: float) -> float:
+    if bound <= value:
+        return 0.0
+    return (bound - value) / abs(value) if value else inf
