@@ -40,9 +40,7 @@ def random_plan(graph: LayerGraph, random: np.random.Generator, subnets: int = 3
     widths = tuple({g: int(w[k]) for g, w in drawn.items()} for k in range(subnets))
     budgets = tuple((k + 1) / subnets for k in range(subnets))
     macs = tuple(graph.macs(w) for w in widths)
-    nothing = (0.0,) * subnets
-    return Plan(budgets, widths, macs, "optimal", nothing, nothing, nothing, 0.0, "bottom-up",
-                "random", "none")  # fmt: skip
+    return Plan.from_widths(widths, macs, budgets)
 
 
 def check_permutation(model, x, seed):

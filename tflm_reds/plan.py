@@ -1,7 +1,7 @@
 """Plan: the width of every channel group in every nested subnet, and what the subnets cost."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
@@ -35,7 +35,7 @@ class Plan:
             score_k / best_k (`solvers.joint`); 1 if nesting costs nothing.
         joint_bound: what no nested widths can exceed; 1.0 where it was not searched for.
         seconds: wall-clock time of all solves.
-        direction: "bottom-up", "top-down" or "joint".
+        direction: "bottom-up", "top-down", "joint", or "given" (`from_widths`).
         objective, solver: their names.
 
     Raises:
@@ -74,6 +74,39 @@ class Plan:
                     f"Subnet {k} is not nested in subnet {k + 1}: {small} against {large}. "
                     "Every width may only grow with the subnet."
                 )
+
+    @classmethod
+    def from_widths(
+        cls, widths: Sequence[Mapping[str, int]], macs: Sequence[int], budgets: Sequence[float]
+    ) -> "Plan":
+        """A plan of your own, smallest subnet first; the last is the full network.
+
+        Args:
+            widths: per subnet, the width of each channel group.
+            macs: per subnet (`LayerGraph.macs`).
+            budgets: per subnet, the fraction of the true MACs that it stands for, up to 1.0.
+
+        Raises:
+            PlanError: if the widths are not nested, or the budgets do not rise to 1.0.
+        """
+        count, nothing = len(budgets), (0.0,) * len(budgets)
+        return cls(
+            budgets=tuple(budgets),
+            limits=tuple(Budget(macs=budget) for budget in budgets),
+            widths=tuple(dict(w) for w in widths),
+            macs=tuple(macs),
+            costs=({},) * count,
+            status="given",
+            values=nothing,
+            upper_bounds=nothing,
+            independent=nothing,
+            joint_score=0.0,
+            joint_bound=1.0,
+            seconds=0.0,
+            direction="given",
+            objective="given",
+            solver="given",
+        )
 
     @property
     def subnet_count(self) -> int:
