@@ -17,6 +17,7 @@ from tflm_reds.element_wise import (
     add_multipliers,
     lookup_table,
     prelu_multipliers,
+    without_zero,
 )
 from tflm_reds.errors import QuantizationError
 from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
@@ -107,11 +108,6 @@ def _multipliers(net: QuantizedNet, op: QuantOp) -> tuple[Multiplier, ...]:
         return without_zero(prelu.identity), without_zero(prelu.slope)
     add = add_multipliers(net, op)
     return tuple(map(without_zero, (*add.inputs, add.output)))
-
-
-def without_zero(factor: Multiplier) -> Multiplier:
-    """The same factor, normal as the kernels take it: zero as in `output_table`."""
-    return factor if factor[0] else (1 << 30, -31)
 
 
 def _linear(net: QuantizedNet, op: QuantOp, lowered: Op) -> Op:

@@ -6,8 +6,14 @@ import struct
 import numpy as np
 
 from tflm_reds.channel_order import concatenation_runs
-from tflm_reds.codegen.lower import output_table, without_zero
-from tflm_reds.element_wise import TABLES, add_multipliers, lookup_table, prelu_multipliers
+from tflm_reds.codegen.lower import output_table
+from tflm_reds.element_wise import (
+    TABLES,
+    add_multipliers,
+    lookup_table,
+    prelu_multipliers,
+    without_zero,
+)
 from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
 from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.reference import mean_multiplier

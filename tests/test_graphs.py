@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graphs import random_graph
 from random_nets import random_inputs
-from tflm_wheels import pinned_wheel
+from tflm_wheels import custom_ops, pinned_wheel
 
 from tflm_reds.channel_order import sort_channels
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.quantized import active_weights
+from tflm_reds.tflite_io import write_reds_model
+from tflm_reds.tflm import Interpreter
 from tflm_reds.tflm_verify import sliced_models
 
 seeds = st.integers(0, 2**31)
@@ -46,7 +48,7 @@ def test_every_tensor_of_sorted_channels_is_a_prefix_of_the_next_subnets(seed):
                 np.testing.assert_array_equal(small, large[prefix])
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(10))
 def test_generated_c_whatever_the_arena_holds(seed, tmp_path):
     net = random_graph(seed, 5)
     library = HostLibrary(lower(net), tmp_path)
@@ -57,11 +59,15 @@ def test_generated_c_whatever_the_arena_holds(seed, tmp_path):
         np.testing.assert_array_equal(library.run(x, subnet), expected)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_sliced_stock_models_in_tflm(seed):
-    net = random_graph(seed, 6)
-    x = random_inputs(net, 20, seed)
-    outputs = sliced_models(net, pinned_wheel())(x)
-    for subnet in range(net.subnet_count):
-        expected = net.run(x, subnet).reshape(len(x), -1)
-        np.testing.assert_array_equal(outputs[subnet], expected)
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_sliced_stock_models_and_custom_ops_in_tflm(seed, tmp_path):
+    net, wheel = random_graph(seed, 6), pinned_wheel()
+    x = random_inputs(net, 10, seed)
+    sliced = sliced_models(net, wheel)(x)
+    path = write_reds_model(net, tmp_path / "reds.tflite")
+    with Interpreter(path, custom_ops(wheel.abi), wheel) as tflm:
+        for subnet in range(net.subnet_count):
+            expected = net.run(x, subnet).reshape(len(x), -1)
+            np.testing.assert_array_equal(sliced[subnet], expected)
+            nested = tflm.run_switching(x, [subnet] * len(x))
+            np.testing.assert_array_equal(nested.reshape(len(x), -1), expected)

@@ -24,7 +24,13 @@ from tflm_reds.tflite_schema import flexbuffer_map
 from tflm_reds.tflm import Interpreter
 from tflm_reds.tflm_wheel import PINS
 
-NETS = (random_nets.ds_cnn, random_nets.every_op, random_nets.dense_net)
+NETS = (
+    random_nets.ds_cnn,
+    random_nets.every_op,
+    random_nets.dense_net,
+    random_nets.residual,
+    random_nets.concatenating,
+)
 
 
 def dilated(seed: int) -> QuantizedNet:
@@ -114,6 +120,54 @@ def test_bad_options_make_allocate_tensors_fail_cleanly(change, monkeypatch, tmp
         open_model(random_nets.ds_cnn(), tmp_path)
 
 
+def is_add(values) -> bool:
+    return len(values.get("factors", ())) == 6
+
+
+def is_prelu(values) -> bool:
+    return len(values.get("factors", ())) == 4
+
+
+def is_concatenation(values) -> bool:
+    return len(values["positions"]) > 1 and "factors" not in values
+
+
+WRONG_OPTIONS = [
+    (is_add, {"factors": [1 << 30, 0] * 2}, "factors"),
+    (is_add, {"factors": [0, 0] * 3}, "a kernel refuses"),
+    (is_add, {"outputs": [999] * 4}, "wider than the tensors"),
+    (is_add, {"positions": [7, 7]}, "shapes of inputs"),
+    (is_prelu, {"factors": []}, "factors"),
+    (is_prelu, {"factors": [1 << 30, 31] * 2}, "a kernel refuses"),
+    (is_prelu, {"positions": [1, 1]}, "options are damaged"),
+    (is_prelu, {"outputs": [999] * 4}, "wider than the tensors"),
+    (is_concatenation, {"inputs": [1] * 4}, "options are damaged"),
+    (is_concatenation, {"inputs": [999] * 12}, ""),
+    (is_concatenation, {"outputs": [999] * 4}, "wider than the tensors"),
+    (is_concatenation, {"outputs": [1, 2, 3, 4]}, "a kernel refuses"),
+    (is_concatenation, {"positions": [0, 1, 1]}, "options are damaged"),
+    (is_concatenation, {"positions": [1] * 65}, "more than 64"),
+]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wrong", "reason"),
+    WRONG_OPTIONS,
+    ids=[f"{chosen.__name__}-{wrong}" for chosen, wrong, _ in WRONG_OPTIONS],
+)
+def test_bad_options_of_ops_with_several_inputs(chosen, wrong, reason, monkeypatch, tmp_path):
+    def options(values):
+        return flexbuffer_map({**values, **wrong} if chosen(values) else values)
+
+    monkeypatch.setattr(tflite_io, "flexbuffer_map", options)
+    net = random_nets.concatenating()
+    with (
+        pytest.raises(ModelError, match=reason or "."),
+        open_model(net, tmp_path) as tflm,
+    ):
+        tflm.run(random_nets.random_inputs(net, 1))
+
+
 def test_the_model_needs_the_custom_ops(tmp_path):
     path = write_reds_model(random_nets.dense_net(), tmp_path / "reds.tflite")
     with pytest.raises(ModelError, match="op code CUSTOM"):
@@ -132,9 +186,9 @@ def test_an_unknown_abi_is_refused(tmp_path):
 
 
 OPTIONS = {
-    "version": 1,
+    "version": 2,
     "first": 1,
-    "positions": 1,
+    "positions": [1],
     "stride": [1, 1],
     "dilation": [1, 1],
     "padding": [0, 0],
@@ -218,7 +272,10 @@ def test_each_option_is_needed(missing, fake):
         {"outputs": [1, 4]},
         {"inputs": [4, 5]},
         {"inputs": [4]},
-        {"positions": 3},
+        {"positions": [3]},
+        {"positions": [0]},
+        {"positions": [1, 1]},
+        {"positions": 1},
         {"version": 2**40},
         {"stride": 1},
         {"first": [1]},

@@ -130,6 +130,14 @@ def prelu_multipliers(net: QuantizedNet, op: QuantOp) -> PreluMultipliers:
     return PreluMultipliers(identity, slope)
 
 
+def without_zero(factor: Multiplier) -> Multiplier:
+    """The same factor with a multiplier in [2^30, 2^31), as our kernels take it.
+
+    TFLM's zero becomes 2^30 * 2^(-31 - 31), which rounds everything below 2^30 to zero as well.
+    """
+    return factor if factor[0] else (1 << 30, -31)
+
+
 def _hard_sigmoid(values: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
     """relu6(x + 3) / 6 in Q0.15, for values of 1/128 of the input's step."""
     # All but the last bit of a left shift comes first: saturation there cannot change the result.

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tflm_reds.channel_order import sort_channels
+from tflm_reds.element_wise import add_multipliers, prelu_multipliers, without_zero
 from tflm_reds.errors import QuantizationError
 from tflm_reds.files import write_bytes
-from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
+from tflm_reds.quantized import LINEAR_KINDS, QuantizedNet, QuantOp, same_padding
 from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.tflite_schema import (
     ModelSpec,
@@ -18,16 +20,13 @@ from tflm_reds.tflite_schema import (
     serialize,
 )
 
-OPTIONS_VERSION = 1
+OPTIONS_VERSION = 2
 """Version of the custom ops' options; codegen/tflm/reds_options.h reads them."""
 
 _PADDINGS = {"SAME": 0, "VALID": 1}
 _ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
-_CUSTOM_OPS = {
-    "CONV_2D": "REDS_CONV_2D",
-    "DEPTHWISE_CONV_2D": "REDS_DEPTHWISE_CONV_2D",
-    "FULLY_CONNECTED": "REDS_FULLY_CONNECTED",
-}
+_CUSTOM_OPS = (*LINEAR_KINDS, "ADD", "PRELU", "CONCATENATION")
+"""Ops that the custom ops REDS_<kind> replace."""
 _WITHOUT_OPTIONS = ("PAD", "RELU", "RELU6", "RESHAPE", "PRELU", "HARD_SWISH")
 
 
@@ -60,9 +59,10 @@ def write_reds_model(net: QuantizedNet, path: str | Path) -> Path:
         QuantizationError: if an op has no stock form, or mixes channels that a subnet lacks.
         OutputError: if the file cannot be written.
     """
-    weighted = [op for op in net.ops if op.kind in _CUSTOM_OPS]
+    net = sort_channels(net)
+    ours = [op for op in net.ops if op.kind in _CUSTOM_OPS]
     parts = [
-        _custom(net, op, first=op is weighted[0]) if op in weighted else _stock_between(net, op)
+        _custom(net, op, first=op is ours[0]) if op in ours else _stock_between(net, op)
         for op in net.ops
     ]
     return write_bytes(path, serialize(_model(net, parts)))
@@ -100,7 +100,18 @@ def _stock_between(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[T
 
 
 def _custom(net: QuantizedNet, op: QuantOp, first: bool) -> tuple[OperatorSpec, list[TensorSpec]]:
-    """Our operator of `op`, its one weight set, and its tables [subnets, output channels]."""
+    """Our operator of `op` and its constants."""
+    constants = _custom_constants(net, op)
+    inputs = (*op.inputs, *(tensor.name for tensor in constants))
+    options = flexbuffer_map(_custom_options(net, op, first))
+    code = f"REDS_{op.kind}"
+    return OperatorSpec(code, inputs, (op.output,), custom_options=options), constants
+
+
+def _custom_constants(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
+    """The one weight set, and tables [subnets, output channels]; PRELU's slopes."""
+    if not op.is_linear:
+        return [_constant(op, "slopes", op.weights)] if op.kind == "PRELU" else []
     weights = op.weights
     assert weights is not None
     if op.kind == "DEPTHWISE_CONV_2D":
@@ -110,35 +121,46 @@ def _custom(net: QuantizedNet, op: QuantOp, first: bool) -> tuple[OperatorSpec, 
     multipliers, shifts = zip(
         *(net.requantisation(op, subnet) for subnet in range(net.subnet_count)), strict=True
     )
-    constants = [
+    return [
         _constant(op, "weights", weights),
         _constant(op, "bias", _table(net, op, op.biases)),
         _constant(op, "multiplier", _table(net, op, multipliers)),
         _constant(op, "shift", _table(net, op, shifts).astype(np.int8)),
     ]
-    inputs = (*op.inputs, *(tensor.name for tensor in constants))
-    options = flexbuffer_map(_custom_options(net, op, first))
-    code = _CUSTOM_OPS[op.kind]
-    return OperatorSpec(code, inputs, (op.output,), custom_options=options), constants
 
 
 def _custom_options(net: QuantizedNet, op: QuantOp, first: bool) -> dict[str, int | list[int]]:
-    source = net.source(op)
+    sources = [net.tensors[name] for name in op.inputs]
     padding = [0, 0]
-    if op.padding == "SAME" and op.kind != "FULLY_CONNECTED":
-        sizes = zip(source.shape[:2], op.kernel_size, op.stride, op.dilation, strict=True)
+    if op.padding == "SAME" and op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        sizes = zip(sources[0].shape[:2], op.kernel_size, op.stride, op.dilation, strict=True)
         padding = [same_padding(*size)[0] for size in sizes]
+    outputs = net.target(op)
     return {
         "version": OPTIONS_VERSION,
         "first": int(first),
-        "positions": source.positions,
+        "positions": [source.positions for source in sources],
         "stride": list(op.stride),
         "dilation": list(op.dilation),
         "padding": padding,
         "activation": list(net.activation_range(op)),
-        "inputs": list(source.channels),
-        "outputs": list(net.target(op).channels),
+        "inputs": [channels for source in sources for channels in source.channels],
+        "outputs": list(outputs.channels),
+        **_factors(net, op),
     }
+
+
+def _factors(net: QuantizedNet, op: QuantOp) -> dict[str, list[int]]:
+    """The fixed-point factors of ADD and PRELU, as the kernels take them."""
+    if op.kind not in ("ADD", "PRELU"):
+        return {}
+    if op.kind == "ADD":
+        add = add_multipliers(net, op)
+        factors = (*add.inputs, add.output)
+    else:
+        prelu = prelu_multipliers(net, op)
+        factors = (prelu.identity, prelu.slope)
+    return {"factors": [number for factor in map(without_zero, factors) for number in factor]}
 
 
 def _table(net: QuantizedNet, op: QuantOp, rows: Iterable[np.ndarray]) -> np.ndarray:

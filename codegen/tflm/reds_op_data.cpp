@@ -34,9 +34,12 @@ bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
   data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
   const int32_t rows = weights->dims->data[0];
   const bool is_depthwise = data->kind == Kind::kDepthwise;
-  return data->filter.channels == data->input.channels &&
-         rows == (is_depthwise ? 1 : data->output.channels) &&
-         (!is_depthwise || data->output.channels == data->input.channels);
+  if (data->input.channels < 1) return false;
+  if (is_depthwise) {
+    return rows == 1 && data->filter.channels == data->output.channels &&
+           data->output.channels % data->input.channels == 0;
+  }
+  return data->filter.channels == data->input.channels && rows == data->output.channels;
 }
 
 bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {
@@ -47,13 +50,17 @@ bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data)
 /* Every width must lie inside the tensors: the kernels rely on it. */
 bool WidthsFit(const OpData& data) {
   const Options& options = data.options;
-  const int32_t channels = data.input.channels / options.positions;
-  if (channels * options.positions != data.input.channels) return false;
+  const int32_t positions = options.positions[0];
+  const int32_t channels = data.input.channels / positions;
+  if (channels * positions != data.input.channels) return false;
+  const int32_t multiplier = data.output.channels / data.input.channels;
   for (int32_t k = 0; k < options.subnet_count; ++k) {
     if (options.inputs[k] > channels || options.outputs[k] > data.output.channels) return false;
-    if (data.kind == Kind::kDepthwise && options.inputs[k] != options.outputs[k]) return false;
+    if (data.kind == Kind::kDepthwise && options.inputs[k] * multiplier != options.outputs[k]) {
+      return false;
+    }
   }
-  return data.kind == Kind::kFullyConnected || options.positions == 1;
+  return data.kind == Kind::kFullyConnected || positions == 1;
 }
 
 bool IsPointwise(const OpData& data) {
@@ -64,10 +71,23 @@ bool IsPointwise(const OpData& data) {
          data.input.width == data.output.width;
 }
 
+size_t KernelScratchBytes(const OpData& data, const reds_dims& filter) {
+  switch (data.kind) {
+    case Kind::kConvolution:
+      return data.is_pointwise ? reds_convolve_1x1_s8_get_buffer_size(&filter)
+                               : reds_convolve_s8_get_buffer_size(&filter);
+    case Kind::kFullyConnected:
+      return reds_fully_connected_s8_get_buffer_size(&filter);
+    case Kind::kDepthwise:
+      break;
+  }
+  return 0;
+}
+
 }  // namespace
 
 const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
-  if (node->inputs->size != kInputCount || node->outputs->size != 1 ||
+  if (data->options.input_count != 1 || node->inputs->size != kInputCount || node->outputs->size != 1 ||
       !ReadDims(GetEvalInput(context, node, kInput), GetEvalInput(context, node, kWeights),
                 GetEvalOutput(context, node, 0), data)) {
     return "shapes of input, weights and output do not fit";
@@ -83,16 +103,15 @@ const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
 }
 
 size_t ScratchBytes(const OpData& data) {
-  switch (data.kind) {
-    case Kind::kConvolution:
-      return data.is_pointwise ? reds_convolve_1x1_s8_get_buffer_size(&data.filter)
-                               : reds_convolve_s8_get_buffer_size(&data.filter);
-    case Kind::kFullyConnected:
-      return reds_fully_connected_s8_get_buffer_size(&data.filter);
-    case Kind::kDepthwise:
-      break;
+  /* A narrower subnet may need more: its rows have gaps. */
+  size_t most = 0;
+  for (int32_t k = 0; k < data.options.subnet_count; ++k) {
+    reds_dims filter = data.filter;
+    filter.channels = data.options.inputs[k] * data.options.positions[0];
+    const size_t bytes = KernelScratchBytes(data, filter);
+    if (bytes > most) most = bytes;
   }
-  return 0;
+  return most;
 }
 
 }  // namespace reds

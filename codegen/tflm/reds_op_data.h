@@ -1,21 +1,15 @@
-/* What a custom op knows about itself after Prepare; the same for every subnet. */
+/* What a linear op knows about itself after Prepare; the same for every subnet. */
 #ifndef REDS_OP_DATA_H_
 #define REDS_OP_DATA_H_
 
-#include "reds_kernels.h"
-#include "reds_options.h"
-#include "reds_tflm.h"
+#include "reds_op_support.h"
 
 namespace tflite {
 namespace micro {
 namespace reds {
 
-using reds_options::Options;
-
 enum InputIndex { kInput = 0, kWeights, kBias, kMultiplier, kShift, kInputCount };
 enum class Kind : uint8_t { kConvolution, kDepthwise, kFullyConnected };
-
-constexpr int kNoScratch = -1;
 
 struct OpData {
   Kind kind;
@@ -35,7 +29,7 @@ struct OpData {
  * what is wrong, or null. The kernels rely on it: after this no subnet reaches beyond a tensor. */
 const char* ReadShapes(const Context* context, const Node* node, OpData* data);
 
-/* Scratch memory of the kernel that `data` calls. */
+/* Scratch memory of the kernel that `data` calls, enough for every subnet. */
 size_t ScratchBytes(const OpData& data);
 
 }  // namespace reds

@@ -22,17 +22,18 @@ bool ReadActivation(const Map &map, reds_activation *activation) {
   return -128 <= values[0] && values[0] <= values[1] && values[1] <= 127;
 }
 
-bool ReadWidths(const Map &map, const char *key, int32_t count, int32_t *widths) {
-  if (!map.Read(key, widths, static_cast<size_t>(count))) return false;
-  for (int32_t k = 0; k < count; ++k) {
-    if (widths[k] < 1) return false;
+/* `count` numbers of at least 1. */
+bool ReadPositive(const Map &map, const char *key, int32_t count, int32_t *values) {
+  if (!map.Read(key, values, static_cast<size_t>(count))) return false;
+  for (int32_t i = 0; i < count; ++i) {
+    if (values[i] < 1) return false;
   }
   return true;
 }
 
 }  // namespace
 
-const char *ReadSubnetCount(const uint8_t *data, size_t size, Options *options) {
+const char *ReadCounts(const uint8_t *data, size_t size, Options *options) {
   const Map map(data, size);
   int32_t version;
   if (!map.Read("version", &version)) return "options are damaged: no version";
@@ -40,14 +41,17 @@ const char *ReadSubnetCount(const uint8_t *data, size_t size, Options *options) 
   const size_t count = map.Count("outputs");
   if (count < 1 || count > kMaxSubnets) return "options are damaged: no subnets, or more than 64";
   options->subnet_count = static_cast<int32_t>(count);
+  const size_t inputs = map.Count("positions");
+  if (inputs < 1 || inputs > kMaxInputs) return "options are damaged: no inputs, or more than 64";
+  options->input_count = static_cast<int32_t>(inputs);
   return nullptr;
 }
 
 const char *ReadOptions(const uint8_t *data, size_t size, Options *options) {
   const Map map(data, size);
   int32_t first;
-  if (!map.Read("first", &first) || !map.Read("positions", &options->positions) ||
-      options->positions < 1) {
+  if (!map.Read("first", &first) ||
+      !ReadPositive(map, "positions", options->input_count, options->positions)) {
     return "options are damaged: first, positions";
   }
   options->first = first != 0;
@@ -57,10 +61,21 @@ const char *ReadOptions(const uint8_t *data, size_t size, Options *options) {
     return "options are damaged: stride, dilation, padding";
   }
   if (!ReadActivation(map, &options->activation)) return "options are damaged: activation";
-  if (!ReadWidths(map, "inputs", options->subnet_count, options->inputs) ||
-      !ReadWidths(map, "outputs", options->subnet_count, options->outputs)) {
+  const int32_t widths = options->input_count * options->subnet_count;
+  if (!ReadPositive(map, "inputs", widths, options->inputs) ||
+      !ReadPositive(map, "outputs", options->subnet_count, options->outputs)) {
     return "options are damaged: widths of the subnets";
   }
+  return nullptr;
+}
+
+const char *ReadFactors(const uint8_t *data, size_t size, size_t count, reds_factor *factors) {
+  constexpr size_t kMost = 3;
+  int32_t values[2 * kMost];
+  if (count > kMost || !Map(data, size).Read("factors", values, 2 * count)) {
+    return "options are damaged: factors";
+  }
+  for (size_t i = 0; i < count; ++i) factors[i] = {values[2 * i], values[2 * i + 1]};
   return nullptr;
 }
 

@@ -9,31 +9,39 @@
 
 namespace reds_options {
 
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 constexpr int32_t kMaxSubnets = 64;
+constexpr int32_t kMaxInputs = 64;
 
-/* Version 1, a FlexBuffer map (see tflm_reds/tflite_io.py, which writes it):
- *   version, first, positions                   integers
+/* Version 2, a FlexBuffer map (see tflm_reds/tflite_io.py, which writes it):
+ *   version, first                              integers
  *   stride, dilation, padding, activation       vectors of 2
- *   inputs, outputs                             vectors of K */
+ *   positions                                   vector of one integer for each input
+ *   inputs                                      vector of K for each input, one after the other
+ *   outputs                                     vector of K
+ *   factors                                     (multiplier, shift) pairs of ADD and PRELU */
 struct Options {
-  bool first;        /* the first of our ops in the graph latches the subnet */
-  int32_t positions; /* fully connected after a flatten: spatial positions; else 1 */
+  bool first; /* the first of our ops in the graph latches the subnet */
   reds_extent stride;
   reds_extent dilation;
   reds_extent padding; /* above and left */
   reds_activation activation;
+  int32_t input_count; /* activations that the op reads */
   int32_t subnet_count;
-  int32_t *inputs;  /* active input channels of each subnet */
-  int32_t *outputs; /* active output channels of each subnet */
+  int32_t *positions; /* of each input: spatial positions of a flattened tensor; else 1 */
+  int32_t *inputs;    /* active channels [input_count][subnet_count] */
+  int32_t *outputs;   /* active channels [subnet_count] */
 };
 
-/* Checks the version and reads the number of subnets; returns what is wrong, or null. */
-const char *ReadSubnetCount(const uint8_t *data, size_t size, Options *options);
+/* Checks the version and reads the numbers of inputs and subnets; returns what is wrong, or null. */
+const char *ReadCounts(const uint8_t *data, size_t size, Options *options);
 
-/* Reads everything else; `options->inputs` and `outputs` point to `subnet_count` values each.
+/* Reads everything else but the factors; the arrays of `options` have room for their values.
  * Returns what is wrong, or null. */
 const char *ReadOptions(const uint8_t *data, size_t size, Options *options);
+
+/* Reads `count` factors; returns what is wrong, or null. */
+const char *ReadFactors(const uint8_t *data, size_t size, size_t count, reds_factor *factors);
 
 }  // namespace reds_options
 

@@ -42,11 +42,14 @@ using Registration =
                         static_cast<TfLiteStatus (*)(Context*, Node*)>(nullptr),
                         static_cast<TfLiteStatus (*)(Context*, Node*)>(nullptr)));
 
-constexpr int kOpCount = 3;
+constexpr int kOpCount = 6;
 
 Registration RegisterConvolution();
 Registration RegisterDepthwiseConvolution();
 Registration RegisterFullyConnected();
+Registration RegisterAdd();
+Registration RegisterPrelu();
+Registration RegisterConcatenation();
 
 /* Adds all kOpCount ops to a MicroMutableOpResolver; false if it is full or has them already. */
 template <class Resolver>
@@ -54,9 +57,15 @@ bool AddOps(Resolver& resolver) {
   Registration convolution = RegisterConvolution();
   Registration depthwise = RegisterDepthwiseConvolution();
   Registration fully_connected = RegisterFullyConnected();
+  Registration add = RegisterAdd();
+  Registration prelu = RegisterPrelu();
+  Registration concatenation = RegisterConcatenation();
   return resolver.AddCustom("REDS_CONV_2D", &convolution) == kTfLiteOk &&
          resolver.AddCustom("REDS_DEPTHWISE_CONV_2D", &depthwise) == kTfLiteOk &&
-         resolver.AddCustom("REDS_FULLY_CONNECTED", &fully_connected) == kTfLiteOk;
+         resolver.AddCustom("REDS_FULLY_CONNECTED", &fully_connected) == kTfLiteOk &&
+         resolver.AddCustom("REDS_ADD", &add) == kTfLiteOk &&
+         resolver.AddCustom("REDS_PRELU", &prelu) == kTfLiteOk &&
+         resolver.AddCustom("REDS_CONCATENATION", &concatenation) == kTfLiteOk;
 }
 
 }  // namespace reds

@@ -2,7 +2,7 @@
  *
  * inputs   0 activations int8, full shape
  *          1 weights int8, the one set of the full network: [out, kh, kw, in]; depthwise
- *            [1, kh, kw, channels]; fully connected [out, channels * positions], channel-major
+ *            [1, kh, kw, out]; fully connected [out, channels * positions], channel-major
  *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet
  * output   activations int8, full shape; the inactive channels hold the zero point
  *
@@ -15,65 +15,18 @@ namespace reds {
 
 namespace {
 
-constexpr const char* kArenaTooSmall = "the arena is too small";
-
-reds_tflm_state* FindState(MicroContext* micro) {
-  /* Another's external context (Ethos-U has one) does not begin with our number. */
-  auto* state = static_cast<reds_tflm_state*>(micro->external_context());
-  const bool ours = state != nullptr && state->magic == REDS_TFLM_MAGIC;
-  return ours ? state : &reds_tflm_default_state;
-}
-
-TfLiteStatus Fail(MicroContext* micro, const char* reason) {
-  FindState(micro)->error = reason;
-  return kTfLiteError;
-}
-
-/* Copies the options into persistent memory; returns what is wrong, or null. */
-const char* InitOptions(MicroContext* micro, const uint8_t* bytes, size_t length,
-                        Options* options) {
-  const char* wrong = reds_options::ReadSubnetCount(bytes, length, options);
-  if (wrong != nullptr) return wrong;
-  const size_t count = static_cast<size_t>(options->subnet_count);
-  auto* widths = static_cast<int32_t*>(
-      micro->AllocatePersistentBuffer(2 * count * sizeof(int32_t)));
-  if (widths == nullptr) return kArenaTooSmall;
-  options->inputs = widths;
-  options->outputs = widths + count;
-  return reds_options::ReadOptions(bytes, length, options);
-}
-
 /* Null makes Prepare fail. */
 template <Kind kind>
 void* Init(Context* context, const char* buffer, size_t length) {
   MicroContext* micro = GetMicroContext(context);
-  auto* data = static_cast<OpData*>(micro->AllocatePersistentBuffer(sizeof(OpData)));
+  auto* data = Allocate<OpData>(micro, 1);
   if (data == nullptr) return nullptr;
-  *data = {};
   data->kind = kind;
   const auto* bytes = reinterpret_cast<const uint8_t*>(buffer);
   const char* wrong = InitOptions(micro, bytes, length, &data->options);
   if (wrong == nullptr) return data;
   Fail(micro, wrong);
   return nullptr;
-}
-
-bool ReadZeroPoints(MicroContext* micro, const Node* node, OpData* data) {
-  TfLiteTensor* input = micro->AllocateTempInputTensor(node, kInput);
-  TfLiteTensor* output = micro->AllocateTempOutputTensor(node, 0);
-  const bool is_there = input != nullptr && output != nullptr;
-  if (is_there) {
-    data->input_zero_point = input->params.zero_point;
-    data->output_zero_point = output->params.zero_point;
-  }
-  if (output != nullptr) micro->DeallocateTempTfLiteTensor(output);
-  if (input != nullptr) micro->DeallocateTempTfLiteTensor(input);
-  return is_there;
-}
-
-bool RequestScratch(MicroContext* micro, size_t bytes, int* index) {
-  *index = kNoScratch;
-  return bytes == 0 || micro->RequestScratchBufferInArena(bytes, index) == kTfLiteOk;
 }
 
 TfLiteStatus Prepare(Context* context, Node* node) {
@@ -83,27 +36,16 @@ TfLiteStatus Prepare(Context* context, Node* node) {
   const char* wrong = ReadShapes(context, node, data);
   if (wrong != nullptr) return Fail(micro, wrong);
   data->scratch_bytes = ScratchBytes(*data);
-  const bool is_interleaved = data->options.positions > 1;
+  const bool is_interleaved = data->options.positions[0] > 1;
   const size_t flattened = is_interleaved ? static_cast<size_t>(data->input.channels) : 0;
-  if (!ReadZeroPoints(micro, node, data) ||
+  if (!ReadInputZeroPoint(micro, node, kInput, &data->input_zero_point) ||
+      !ReadOutputZeroPoint(micro, node, &data->output_zero_point) ||
       !RequestScratch(micro, data->scratch_bytes, &data->scratch) ||
       !RequestScratch(micro, flattened, &data->flattened)) {
     return Fail(micro, kArenaTooSmall);
   }
-  if (data->options.first) {
-    reds_tflm_state* state = FindState(micro);
-    state->subnet_count = data->options.subnet_count;
-    state->requested = state->active = state->subnet_count - 1;
-  }
+  PrepareState(micro, data->options);
   return kTfLiteOk;
-}
-
-/* The subnet of this invocation. The first op latches it, so that a store from an interrupt never
- * mixes widths; -1 if the state belongs to another model. */
-int32_t ActiveSubnet(reds_tflm_state* state, const Options& options) {
-  if (state->subnet_count != options.subnet_count) return -1;
-  if (options.first) state->active = state->requested;
-  return 0 <= state->active && state->active < options.subnet_count ? state->active : -1;
 }
 
 /* What one kernel call needs besides OpData. */
@@ -136,15 +78,16 @@ Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) 
   call.input_dims = data.input;
   call.filter_dims = data.filter;
   call.output_dims = data.output;
-  const int32_t inputs = data.options.inputs[subnet] * data.options.positions;
-  call.input_dims.channels = call.filter_dims.channels = inputs;
+  call.input_dims.channels = data.options.inputs[subnet] * data.options.positions[0];
   call.output_dims.channels = data.options.outputs[subnet];
+  call.filter_dims.channels =
+      data.kind == Kind::kDepthwise ? call.output_dims.channels : call.input_dims.channels;
   return call;
 }
 
 /* After a stock RESHAPE the features are position-major: bring the active channels together. */
 reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
-  const int32_t positions = data.options.positions;
+  const int32_t positions = data.options.positions[0];
   const reds_dims interleaved = {positions, 1, call->input_dims.channels / positions,
                                  data.input.channels / positions};
   auto* buffer = static_cast<int8_t*>(micro->GetScratchBuffer(data.flattened));
@@ -168,7 +111,7 @@ reds_status RunConvolution(const OpData& data, const Call& call) {
 reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* call) {
   const reds_fc_params params = {-data.input_zero_point, data.output_zero_point,
                                  data.options.activation};
-  if (data.options.positions > 1) {
+  if (data.options.positions[0] > 1) {
     const reds_status status = Flatten(micro, data, call);
     if (status != REDS_OK) return status;
   }
@@ -180,15 +123,13 @@ reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* cal
 TfLiteStatus Eval(Context* context, Node* node) {
   MicroContext* micro = GetMicroContext(context);
   const OpData& data = *static_cast<const OpData*>(node->user_data);
-  const int32_t subnet = ActiveSubnet(FindState(micro), data.options);
-  if (subnet < 0) return Fail(micro, "the state belongs to another model: see reds_tflm.h");
+  const int32_t subnet = ActiveSubnet(micro, data.options);
+  if (subnet < 0) return kTfLiteError;
   Call call = MakeCall(context, node, data, subnet);
-  reds_status status = data.kind == Kind::kFullyConnected ? RunFullyConnected(micro, data, &call)
-                                                          : RunConvolution(data, call);
-  if (status == REDS_OK) {
-    status = reds_fill_tail_s8(data.output_zero_point, &call.output_dims, call.output);
-  }
-  return status == REDS_OK ? kTfLiteOk : Fail(micro, "a kernel refuses its shapes");
+  const reds_status status = data.kind == Kind::kFullyConnected
+                                 ? RunFullyConnected(micro, data, &call)
+                                 : RunConvolution(data, call);
+  return Finish(micro, status, data.output_zero_point, call.output_dims, call.output);
 }
 
 }  // namespace
