@@ -1,7 +1,7 @@
 """Keras layers that compute a leading slice of their units, chosen at trace time.
 
 `with subnet_scope(k): model(x)` traces subnet k with static shapes; outside any scope the layers
-compute the full network. Batch-norm is a set of stock layers, one for each subnet.
+compute the full network. Batch-norm is a set of layers, one for each subnet.
 
 A *nested axis* says what of a weight's axis each subnet uses: for each part of it (one for each
 branch that was concatenated), the channels of the full network and those of every subnet:
@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
+from tflm_reds.batch_norm import FastBatchNormalization
 from tflm_reds.permute import SMALLEST_GAMMA
 
 NestedAxis = Sequence[tuple[int, Sequence[int]]]
@@ -73,7 +75,9 @@ class NestedConv2D(layers.Conv2D):
             dilation_rate=self.dilation_rate,
             data_format="channels_last",
         )
-        return outputs + leading(self.bias, 0, self.makes) if self.use_bias else outputs
+        return (
+            tf.nn.bias_add(outputs, leading(self.bias, 0, self.makes)) if self.use_bias else outputs
+        )
 
     def get_config(self) -> dict:
         config = super().get_config()
@@ -102,7 +106,9 @@ class NestedDepthwiseConv2D(layers.DepthwiseConv2D):
             dilation_rate=self.dilation_rate,
             data_format="channels_last",
         )
-        return outputs + leading(self.bias, 0, self.makes) if self.use_bias else outputs
+        return (
+            tf.nn.bias_add(outputs, leading(self.bias, 0, self.makes)) if self.use_bias else outputs
+        )
 
     def get_config(self) -> dict:
         return super().get_config() | {"reads": self.reads, "makes": self.makes}
@@ -167,7 +173,7 @@ class NestedBatchNormalization(layers.Layer):
         super().__init__(**kwargs)
         self.widths, self.epsilon, self.momentum = tuple(widths), epsilon, momentum
         self.norms = [
-            layers.BatchNormalization(
+            FastBatchNormalization(
                 epsilon=epsilon,
                 momentum=momentum,
                 gamma_constraint=SmallestGamma(),
