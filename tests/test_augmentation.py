@@ -1,5 +1,6 @@
 """Random changes of training batches: right, repeatable, and different every epoch."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,7 +56,7 @@ def test_epochs_differ_and_runs_repeat(augment):
     y = np.arange(200)
 
     def epochs():
-        tf.keras.utils.set_random_seed(5)
+        keras.utils.set_random_seed(5)
         batches = training_batches(IMAGES, y, 64, augment, seed=3)
         return [
             [np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True)]

@@ -21,6 +21,9 @@ examples:
       the Speech Commands network; DIR holds kws_speech_commands_mfcc.npz and, for the pretrained
       weights, weights_float.npz (or set TFLM_REDS_DATA)
 
+  python -m tflm_reds.build my.keras --calibration photos/ --pixel-range -1 1
+      the same with images: photos/train/CLASS/*.jpg, and folders validation and test beside train
+
 results, in --out:
   report.md, report.json      the table of subnets, and all its numbers with their sources
   nested.keras, plan.json     the nested Keras model (keras.models.load_model) and its widths
@@ -51,7 +54,21 @@ def _add_model_arguments(group) -> None:
     group.add_argument("model", nargs="?", type=Path, help="a .keras file, trained or nested")
     group.add_argument("--zoo", help="a reference network, for example ds_cnn_s_kws")
     group.add_argument("--data", type=Path, help="directory of the zoo's data and weights")
-    group.add_argument("--calibration", type=Path, help=".npz with the data of your own model")
+    group.add_argument("--dataset", help="a data set other than the zoo network's own")
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DATA",
+        help=".npz with your own data, or a folder of images with a subfolder for each class",
+    )
+    group.add_argument(
+        "--pixel-range",
+        type=float,
+        nargs=2,
+        default=[0.0, 1.0],
+        metavar=("BLACK", "WHITE"),
+        help="what a folder's pixels become, as in your model's training (default: 0 1)",
+    )
     group.add_argument("--name", help="prefix of the C symbols (default: the output folder's name)")
     group.add_argument("--out", type=Path, help="output folder (default: build/<model>)")
 

@@ -78,4 +78,10 @@ def check_calibration(
         )
     if y is not None and len(y) != len(x):
         raise DataError(f"Calibration has {len(x)} inputs but {len(y)} labels. Pair them up.")
+    outputs = graph.nodes[-1].shape[-1]
+    if y is not None and np.ndim(y) == 1 and outputs > 1 and np.max(y) >= outputs:
+        raise DataError(
+            f"Calibration has classes up to {np.max(y)}, but the model puts out {outputs} values. "
+            "Use the data that it was trained for, or train it with that many outputs."
+        )
     return x.astype(np.float32), None if y is None else np.asarray(y)

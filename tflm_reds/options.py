@@ -6,9 +6,10 @@ from pathlib import Path
 
 import keras
 
-from tflm_reds.datasets import Dataset, from_arrays, load_dataset
+from tflm_reds.datasets import Dataset, from_arrays, from_image_folder, load_dataset
 from tflm_reds.errors import DataError, ModelError
 from tflm_reds.keras_reader import load_model
+from tflm_reds.nested_model import NestedModel
 from tflm_reds.zoo import ZOO, load_zoo
 
 DEFAULT_ZOO = "digits_ds_cnn"
@@ -22,7 +23,9 @@ class BuildOptions:
     model: Path | None = None
     zoo: str | None = None
     data: Path | None = None
+    dataset: str | None = None
     calibration: Path | None = None
+    pixel_range: Sequence[float] = (0.0, 1.0)
     out: Path | None = None
     name: str | None = None
     board: str = "nano33ble"
@@ -78,20 +81,42 @@ def load_task(options: BuildOptions) -> Task:
     Raises:
         ModelError, DataError: if either is missing or unfit.
     """
+    model, name, trained = _load_model(options)
+    return Task(model, _load_data(options, model, name), trained)
+
+
+def _load_model(options: BuildOptions) -> tuple[keras.Model, str | None, bool]:
+    """(model, name in the zoo, whether it is trained)."""
     if options.model is not None:
-        return _own_model(options)
+        if options.zoo is not None:
+            raise ModelError(f"Give either {options.model} or --zoo {options.zoo}, not both.")
+        return load_model(options.model), None, True
     name = options.zoo or DEFAULT_ZOO
     model, pretrained = load_zoo(name, options.data)
-    return Task(model, load_dataset(ZOO[name].dataset, options.data), pretrained)
+    return model, name, pretrained
 
 
-def _own_model(options: BuildOptions) -> Task:
-    if options.zoo is not None:
-        raise ModelError(f"Give either {options.model} or --zoo {options.zoo}, not both.")
-    model = load_model(options.model)
-    if options.calibration is None:
+def _load_data(options: BuildOptions, model: keras.Model, name: str | None) -> Dataset:
+    """The user's own data, or the data set that was named, or that of the zoo's network."""
+    if options.calibration is not None and options.dataset is not None:
+        raise DataError(
+            f"Give either --calibration {options.calibration} or --dataset {options.dataset}."
+        )
+    if options.calibration is not None:
+        return own_data(options.calibration, model, options.pixel_range)
+    if options.dataset is None and name is None:
         raise DataError(
             f"{options.model} needs data: --calibration FILE.npz with arrays x and y as in "
-            "training, and x_validation, y_validation, x_test, y_test to choose and to measure by."
+            "training, and x_validation, y_validation, x_test, y_test to choose and to measure by; "
+            "or --calibration FOLDER of images, or --dataset NAME."
         )
-    return Task(model, from_arrays(options.calibration), trained=True)
+    return load_dataset(options.dataset or ZOO[name].dataset, options.data)
+
+
+def own_data(path: Path, model: keras.Model, pixel_range: Sequence[float]) -> Dataset:
+    """Arrays from an `.npz` file, or images from a folder, resized to what `model` takes."""
+    if not path.is_dir():
+        return from_arrays(path)
+    nested = isinstance(model, NestedModel)
+    shape = model.graph.nodes[0].shape if nested else model.input_shape[1:]
+    return from_image_folder(path, shape, tuple(pixel_range))

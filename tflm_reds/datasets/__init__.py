@@ -12,7 +12,10 @@ from tflm_reds.datasets.dataset import Dataset
 from tflm_reds.datasets.digits import load_digits
 from tflm_reds.datasets.fashion_mnist import load_fashion_mnist
 from tflm_reds.datasets.files import data_directory
+from tflm_reds.datasets.image_folder import from_image_folder
 from tflm_reds.datasets.keyword_spotting import load_kws, load_kws_canonical_test
+from tflm_reds.datasets.speech_commands import load_speech_commands, load_speech_commands_from
+from tflm_reds.datasets.tf_data import from_tf_data
 from tflm_reds.datasets.visual_wake_words import (
     load_visual_wake_words,
     load_visual_wake_words_mlperf,
@@ -26,6 +29,8 @@ __all__ = [
     "ImageAugmentation",
     "data_directory",
     "from_arrays",
+    "from_image_folder",
+    "from_tf_data",
     "load_cifar10",
     "load_cifar10_test",
     "load_dataset",
@@ -33,6 +38,7 @@ __all__ = [
     "load_fashion_mnist",
     "load_kws",
     "load_kws_canonical_test",
+    "load_speech_commands",
     "load_visual_wake_words",
     "load_visual_wake_words_mlperf",
     "training_batches",
@@ -46,6 +52,8 @@ DATASETS: dict[str, Callable[[str | Path | None], Dataset]] = {
     "fashion_mnist": load_fashion_mnist,
     "kws": load_kws,
     "kws_25_frames": partial(load_kws, frames="every second"),
+    "speech_commands": load_speech_commands_from,
+    "speech_commands_25_frames": partial(load_speech_commands_from, frames="every second"),
     "visual_wake_words": load_visual_wake_words,
     "visual_wake_words_signed": partial(load_visual_wake_words, signed=True),
 }

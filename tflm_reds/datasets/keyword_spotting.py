@@ -68,14 +68,14 @@ def load_kws(
         x_unlabelled = np.concatenate([x_unlabelled, more_x])
     return Dataset(
         name="kws",
-        x_train=_shaped(x_train, frames),
+        x_train=shaped(x_train, frames),
         y_train=y_train,
-        x_validation=_shaped(x[validation], frames),
+        x_validation=shaped(x[validation], frames),
         y_validation=y[validation],
-        x_test=_shaped(x[test], frames),
+        x_test=shaped(x[test], frames),
         y_test=y[test],
         labels=tuple(map(str, arrays["labels12"])),
-        x_unlabelled=_shaped(x_unlabelled, frames),
+        x_unlabelled=shaped(x_unlabelled, frames),
     )
 
 
@@ -90,7 +90,7 @@ def load_kws_canonical_test(
     rows = arrays["canonical_test"]
     x, y = _features(arrays)[rows], arrays["label12"][rows].astype(np.int64)
     x[y == SILENCE] = arrays["mfcc_zero_audio"]
-    return _shaped(x, frames), y
+    return shaped(x, frames), y
 
 
 def _features(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -105,7 +105,7 @@ def _augmented(arrays: dict[str, np.ndarray], rows: np.ndarray) -> tuple[np.ndar
     return x.astype(np.float32), arrays["aug_label12"][rows].astype(np.int64)
 
 
-def _shaped(x: np.ndarray, frames: str) -> np.ndarray:
+def shaped(x: np.ndarray, frames: str) -> np.ndarray:
     """[n, 49, 10] as the nets take it."""
     if frames not in FRAMES:
         raise DataError(f"Unknown frames {frames!r}. Choose one of {', '.join(FRAMES)}.")
