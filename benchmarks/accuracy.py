@@ -38,7 +38,8 @@ from tflm_reds.quantization import quantize
 from tflm_reds.training import fine_tune
 from tflm_reds.zoo import ZOO, load_zoo
 
-CALIBRATION_SAMPLES = 4000
+CALIBRATION_SAMPLES = 16_000  # to score units and to measure utilities
+QUANTISATION_SAMPLES = 2000
 RESAMPLES = 2000
 
 
@@ -85,7 +86,9 @@ def budgets_of(name: str, choice: str) -> tuple[tuple[float, ...], dict[float, i
     else:
         step = 10 if choice == "ten" else 25
         by_label = {label: label / 100 for label in range(step, 100, step)}
-    return tuple(sorted(by_label.values())), {b: label for label, b in by_label.items()} | {1.0: 100}
+    return tuple(sorted(by_label.values())), {b: label for label, b in by_label.items()} | {
+        1.0: 100
+    }
 
 
 def uniform_plan(model: keras.Model, data, budgets: tuple[float, ...]) -> Plan:
@@ -99,7 +102,9 @@ def uniform_plan(model: keras.Model, data, budgets: tuple[float, ...]) -> Plan:
     )
 
 
-def train(arguments: argparse.Namespace, dataset: Dataset, folder: Path) -> tuple[NestedModel, float]:
+def train(
+    arguments: argparse.Namespace, dataset: Dataset, folder: Path
+) -> tuple[NestedModel, float]:
     """The nested model after joint training, and the seconds of this call's training."""
     name, recipe = arguments.network, RECIPES[arguments.network]
     epochs = arguments.epochs or recipe.epochs
@@ -133,7 +138,7 @@ class _Lines(keras.callbacks.Callback):
 
 def correct_int8(nested: NestedModel, dataset: Dataset, folder: Path) -> np.ndarray:
     """Whether the host-compiled C is right, bool [subnets, test samples]."""
-    net = quantize(nested, dataset.x_train[:CALIBRATION_SAMPLES], labels=dataset.labels)
+    net = quantize(nested, dataset.x_train[:QUANTISATION_SAMPLES], labels=dataset.labels)
     net.save(folder / "quantized.npz")
     x = net.quantize_input(dataset.x_test)
     with tempfile.TemporaryDirectory() as temporary:
@@ -228,7 +233,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budgets", choices=["labels", "paper", "ten"], default="labels")
     parser.add_argument("--widths", choices=["planned", "uniform"], default="planned")
-    parser.add_argument("--objective", default="product")
+    parser.add_argument("--objective", default="width")
     parser.add_argument("--distillation", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, help="default: as in RECIPES")
     parser.add_argument("--out", type=Path, default=Path("build/accuracy"))

@@ -4,12 +4,14 @@ They only set variables that the traced loss reads, so they also work in a secon
 """
 
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tflm_reds.errors import DataError, ModelError
+from tflm_reds.files import atomic_path
 from tflm_reds.nested_layers import NestedBatchNormalization, subnet_scope
 from tflm_reds.nested_model import NestedModel
 
@@ -130,15 +132,23 @@ class BestSubnets(_NestedCallback):
     Args:
         metric: name without the budget, as in `compile(metrics=...)`.
         verbose: 1 prints the epoch that was kept.
+        path: an `.npz` file that holds the best epoch so far, so that a training that is killed
+            and goes on (`keras.callbacks.BackupAndRestore`) still knows it. Default: none.
     """
 
-    def __init__(self, metric: str = "accuracy", verbose: int = 0) -> None:
+    def __init__(
+        self, metric: str = "accuracy", verbose: int = 0, path: str | Path | None = None
+    ) -> None:
         super().__init__()
-        self.metric, self.verbose = metric, verbose
+        self.metric, self.verbose, self.path = metric, verbose, path and Path(path)
 
     def on_train_begin(self, logs=None) -> None:
-        """Forget earlier runs."""
+        """Forget earlier runs, but for the one in `path`."""
         self.best, self.best_epoch, self._weights = -np.inf, None, None
+        if self.path and self.path.exists():
+            with np.load(self.path) as file:
+                self.best, self.best_epoch = float(file["best"]), int(file["epoch"])
+                self._weights = [file[f"weight{i}"] for i in range(len(file.files) - 2)]
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Remember the weights if this epoch is the best so far."""
@@ -153,6 +163,14 @@ class BestSubnets(_NestedCallback):
         if mean > self.best:
             self.best, self.best_epoch = mean, epoch
             self._weights = self.model.get_weights()
+            self._save()
+
+    def _save(self) -> None:
+        if self.path is None:
+            return
+        weights = {f"weight{i}": weight for i, weight in enumerate(self._weights)}
+        with atomic_path(self.path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, best=self.best, epoch=self.best_epoch, **weights)
 
     def on_train_end(self, logs=None) -> None:
         """Put the best weights back."""

@@ -27,7 +27,7 @@ from tflm_reds.nested_layers import (
     subnet_scope,
 )
 from tflm_reds.plan import Plan
-from tflm_reds.score import resolve_loss
+from tflm_reds.score import is_classifier, resolve_loss
 
 
 @keras.saving.register_keras_serializable("tflm_reds")
@@ -124,7 +124,7 @@ class NestedModel(keras.Model):
         losses = []
         for k, output in enumerate(y_pred):
             loss = self.subnet_loss(y, output, sample_weight=sample_weight)
-            if k < self.subnet_count - 1 and self._is_classifier:
+            if k < self.subnet_count - 1 and is_classifier(self.subnet_loss):
                 alpha = self.distillation_alpha
                 loss = (1.0 - alpha) * loss + alpha * self._distillation(teacher, output)
             losses.append(loss)
@@ -186,13 +186,6 @@ class NestedModel(keras.Model):
         """Compile as the saved model was, and create the optimizer's variables."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
-
-    @property
-    def _is_classifier(self) -> bool:
-        return isinstance(
-            self.subnet_loss,
-            keras.losses.SparseCategoricalCrossentropy | keras.losses.CategoricalCrossentropy,
-        )
 
     def _distillation(self, teacher, student):
         """T^2 KL(teacher || student): soft cross-entropy less the teacher's own entropy."""

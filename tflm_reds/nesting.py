@@ -14,6 +14,7 @@ from tflm_reds.permute import fold_negative_gammas, permute
 from tflm_reds.plan import Plan
 from tflm_reds.planning import plan_widths
 from tflm_reds.score import Scores, score
+from tflm_reds.utility import measure_utilities
 
 
 def nest(
@@ -33,7 +34,9 @@ def nest(
         budgets: fractions of the full network's true MACs, ascending; the full network is added.
         loss: for the scores; by default it follows from `y`.
         plan: widths of your own instead of planned ones; `budgets` is then ignored.
-        plan_options: passed to `plan_widths` (direction, objective, minimum, solver).
+        plan_options: passed to `plan_widths` (direction, objective, minimum, solver);
+            objective="measured" trains the network for a few minutes to measure how much each
+            layer's width matters (`measure_utilities`).
 
     Raises:
         ModelError, DataError, PlanError: each says what is wrong, the number, and the way out.
@@ -43,7 +46,11 @@ def nest(
     weights = fold_negative_gammas(graph, weights)
     scores = score(graph, weights, x, y, loss)
     weights = permute(graph, weights, scores)
-    plan = plan or plan_graph(graph, scores, budgets, **plan_options)
+    if plan is None:
+        if plan_options.get("objective") == "measured":
+            utilities = measure_utilities(graph, weights, x, y, loss=loss)
+            plan_options["objective"] = utilities.objective(graph.groups)
+        plan = plan_graph(graph, scores, budgets, **plan_options)
     nested = NestedModel.from_weights(graph, weights, plan, name=model.name)
     # The full network keeps its statistics; the smaller ones see other inputs than it did.
     recalibrate(nested, x, subnets=range(nested.subnet_count - 1))

@@ -119,6 +119,13 @@ def resolve_loss(
     return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
 
 
+def is_classifier(loss: keras.losses.Loss | None) -> bool:
+    """Whether `loss` compares the network's output with a class."""
+    return isinstance(
+        loss, keras.losses.SparseCategoricalCrossentropy | keras.losses.CategoricalCrossentropy
+    )
+
+
 class _FunctionLoss(keras.losses.Loss):
     """Gives a loss function Keras's reduction over the batch and its sample weights."""
 

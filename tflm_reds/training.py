@@ -1,8 +1,11 @@
 """Training recipes of the build command: the float network, and its nested subnets jointly."""
 
+from functools import partial
+from pathlib import Path
+
 import keras
 import numpy as np
-import scipy.special
+import tensorflow as tf
 
 from tflm_reds.callbacks import BestSubnets, Distillation, RecalibrateBatchNorm, StopOnNaN
 from tflm_reds.datasets import Dataset, training_batches
@@ -49,6 +52,8 @@ def fine_tune(
     teacher: keras.Model | None = None,
     trust: float = 0.9,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    mixing: float = 0.0,
+    checkpoints: str | Path | None = None,
 ) -> keras.callbacks.History:
     """Train all subnets jointly, with distillation, and keep the best epoch on validation data.
 
@@ -59,27 +64,27 @@ def fine_tune(
         teacher: the trained network before nesting. Its outputs make `trust` of every training
             label, so that fine-tuning on little data does not spoil what the weights know; and
             the whole label of the unlabelled inputs, which are left out without a teacher.
+        mixing: largest share of another sample in each training sample (Zhang et al., "mixup");
+            with a teacher it shows the subnets far more of its function than the data alone.
+        checkpoints: a folder; a call that finds another's checkpoint there goes on after its last
+            finished epoch.
     """
+    batches = lessons(dataset, batch_size, teacher, trust, mixing)
     classes = nested.graph.nodes[-1].shape[-1]
-    x_train = dataset.x_train
-    y_train = soft_labels(x_train, dataset.y_train, classes, teacher, trust)
-    if teacher is not None and len(dataset.x_unlabelled):
-        no_labels = np.zeros(len(dataset.x_unlabelled), int)
-        taught = soft_labels(dataset.x_unlabelled, no_labels, classes, teacher, trust=1.0)
-        x_train = np.concatenate([x_train, dataset.x_unlabelled])
-        y_train = np.concatenate([y_train, taught])
-    y_validation = soft_labels(dataset.x_validation, dataset.y_validation, classes)
-    nested.compile(
-        _adam(rate, len(x_train), batch_size, epochs),
-        "categorical_crossentropy",
-        ["accuracy"],
+    y_validation = np.eye(classes, dtype=np.float32)[dataset.y_validation]
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(rate, max(1, epochs * len(batches)))
     )
+    nested.compile(optimizer, "categorical_crossentropy", ["accuracy"])
     validated = len(dataset.x_validation) > 0
     chosen = [Distillation(alpha), StopOnNaN(), *callbacks]
     if validated:
-        chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), BestSubnets()]
+        best = BestSubnets(path=checkpoints and Path(checkpoints) / "best.npz")
+        chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), best]
+    if checkpoints:
+        chosen.append(keras.callbacks.BackupAndRestore(str(checkpoints), delete_checkpoint=False))
     return nested.fit(
-        training_batches(x_train, y_train, batch_size, dataset.augment),
+        batches,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
         validation_data=(dataset.x_validation, y_validation) if validated else None,
@@ -89,21 +94,46 @@ def fine_tune(
     )
 
 
-def soft_labels(
-    x: np.ndarray,
-    y: np.ndarray,
-    classes: int,
+def lessons(
+    dataset: Dataset,
+    batch_size: int,
     teacher: keras.Model | None = None,
     trust: float = 0.0,
-) -> np.ndarray:
-    """float32 [n, classes]: one-hot `y`, mixed with `trust` of the teacher's probabilities."""
-    labels = np.eye(classes, dtype=np.float32)[y]
-    if teacher is None or not len(x):
-        return labels
-    outputs = teacher.predict(x, verbose=0)
-    if read_model(teacher)[0].nodes[-1].op != "softmax":
-        outputs = scipy.special.softmax(outputs, axis=-1)
-    return ((1 - trust) * labels + trust * outputs).astype(np.float32)
+    mixing: float = 0.0,
+) -> tf.data.Dataset:
+    """Training batches (inputs, soft labels float32 [n, classes]); arguments as in `fine_tune`."""
+    x, labels = dataset.labelled_and_not()
+    if teacher is None:
+        x, labels = x[: len(dataset.x_train)], labels[: len(dataset.x_train)]
+    batches = training_batches(x, labels, batch_size, dataset.augment)
+    if mixing:
+        seeds = tf.data.Dataset.random(seed=1, rerandomize_each_iteration=True).batch(2)
+        batches = tf.data.Dataset.zip((batches, seeds)).map(partial(_mix, mixing))
+    if teacher is not None:
+        logits = read_model(teacher)[0].nodes[-1].op != "softmax"
+        batches = batches.map(partial(_teach, teacher, logits, trust), num_parallel_calls=2)
+    return batches.prefetch(2)
+
+
+def _mix(largest: float, batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor):
+    """Blend each sample with the one at the other end of the (shuffled) batch."""
+    x, labels = batch
+    count = tf.shape(x)[0]
+    share = tf.random.stateless_uniform([count], seed, 0.0, largest)
+
+    def blend(values: tf.Tensor) -> tf.Tensor:
+        shares = tf.reshape(share, [count] + [1] * (len(values.shape) - 1))
+        return (1 - shares) * values + shares * tf.reverse(values, [0])
+
+    return blend(x), blend(labels)
+
+
+def _teach(teacher: keras.Model, logits: bool, trust: float, x: tf.Tensor, labels: tf.Tensor):
+    """Replace `trust` of the labels, and what is missing of them, by the teacher's probabilities."""
+    outputs = teacher(x, training=False)
+    probabilities = tf.nn.softmax(outputs) if logits else outputs
+    kept = (1 - trust) * labels
+    return x, kept + (1 - tf.reduce_sum(kept, -1, keepdims=True)) * probabilities
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray) -> float | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 Objective = Callable[[np.ndarray], np.ndarray]
+WIDTH_EXPONENT = 1.5  # of `kept_width`
 
 
 def kept_score(scores: np.ndarray) -> np.ndarray:
@@ -33,4 +34,19 @@ def log_kept_share(scores: np.ndarray) -> np.ndarray:
         return np.log(kept / kept[-1])
 
 
-OBJECTIVES: dict[str, Objective] = {"sum": kept_score, "product": log_kept_share}
+def kept_width(scores: np.ndarray) -> np.ndarray:
+    """-(size / width) ** 1.5: what narrowness costs a trained network, whatever its scores.
+
+    The logarithm of the error of networks of random widths is close to a sum of this over the
+    groups, with about the same weight for each: `tflm_reds.utility` measures both for one network.
+    Arguments and result as in `kept_score`; width 0 has utility -inf.
+    """
+    with np.errstate(divide="ignore"):
+        return -((np.arange(len(scores) + 1) / len(scores)) ** -WIDTH_EXPONENT)
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "sum": kept_score,
+    "product": log_kept_share,
+    "width": kept_width,
+}
