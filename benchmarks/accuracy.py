@@ -122,8 +122,9 @@ def train(
     print(nested.plan, flush=True)
     start = time.monotonic()
     fine_tune(
-        nested, dataset, epochs, recipe.batch_size, recipe.rate, arguments.distillation, model,
-        recipe.trust, (_Lines(),), mixing=recipe.mixing, checkpoints=folder / "checkpoints",
+        nested, dataset, epochs, recipe.batch_size, recipe.rate, arguments.distillation,
+        model if recipe.trust else None, recipe.trust, (_Lines(),), mixing=recipe.mixing,
+        checkpoints=folder / "checkpoints",
     )  # fmt: skip
     return nested, time.monotonic() - start
 

@@ -129,7 +129,7 @@ def _mix(largest: float, batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor):
 
 
 def _teach(teacher: keras.Model, logits: bool, trust: float, x: tf.Tensor, labels: tf.Tensor):
-    """Replace `trust` of the labels, and what is missing of them, by the teacher's probabilities."""
+    """Let the teacher give `trust` of each label, and all of a missing one."""
     outputs = teacher(x, training=False)
     probabilities = tf.nn.softmax(outputs) if logits else outputs
     kept = (1 - trust) * labels
