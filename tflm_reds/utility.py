@@ -175,13 +175,13 @@ def _mask(node: Node, widths: tf.Tensor, index: Mapping[str, int]) -> tf.Tensor:
 
 def _fit(groups: list[str], shares: np.ndarray, target: np.ndarray) -> Utilities:
     """The best of `EXPONENTS`; `shares` [draws, groups] in (0, 1], `target` [draws]."""
-    target = target - target.min()  # non-negative least squares: the constant too
     spread = ((target - target.mean()) ** 2).sum()
     best: Utilities | None = None
     for exponent in EXPONENTS:
-        columns = np.hstack([np.ones((len(shares), 1)), shares**-exponent])
-        solution, residual = scipy.optimize.nnls(columns, target)
-        found = np.maximum(solution[1:], LEAST_COEFFICIENT * solution[1:].mean())
+        one = np.ones((len(shares), 1))
+        # Two columns, so that the constant alone may be negative.
+        solution, residual = scipy.optimize.nnls(np.hstack([one, -one, shares**-exponent]), target)
+        found = np.maximum(solution[2:], LEAST_COEFFICIENT * solution[2:].mean())
         r_squared = float(1 - residual**2 / spread)
         if best is None or r_squared > best.r_squared:
             coefficients = dict(zip(groups, found.tolist(), strict=True))
