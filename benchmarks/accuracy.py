@@ -25,15 +25,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.choice import uniform_widths
+from benchmarks.choice import uniform_plan
 from benchmarks.paper import PAPER
 from benchmarks.rows import replace_rows, versions
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.datasets import Dataset, load_dataset
+from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
-from tflm_reds.plan import Plan
 from tflm_reds.quantization import quantize
 from tflm_reds.training import fine_tune
 from tflm_reds.zoo import ZOO, load_zoo
@@ -91,17 +91,6 @@ def budgets_of(name: str, choice: str) -> tuple[tuple[float, ...], dict[float, i
     }
 
 
-def uniform_plan(model: keras.Model, data, budgets: tuple[float, ...]) -> Plan:
-    """Widths in one proportion, the largest within each budget (the slimmable baseline)."""
-    planned = nest(model, data, budgets)
-    widths = tuple(dict(uniform_widths(planned.graph, budget)) for budget in planned.plan.budgets)
-    return Plan.from_dict(
-        planned.plan.to_dict()
-        | {"widths": widths, "macs": [planned.graph.macs(w) for w in widths]}
-        | {"objective": "uniform", "solver": "none"}
-    )
-
-
 def train(
     arguments: argparse.Namespace, dataset: Dataset, folder: Path
 ) -> tuple[NestedModel, float]:
@@ -116,7 +105,8 @@ def train(
     data = dataset.x_train[rows[:CALIBRATION_SAMPLES]], dataset.y_train[rows[:CALIBRATION_SAMPLES]]
     budgets, _ = budgets_of(name, arguments.budgets)
     if arguments.widths == "uniform":
-        nested = nest(model, data, plan=uniform_plan(model, data, budgets))
+        graph, _ = read_model(model)
+        nested = nest(model, data, plan=uniform_plan(graph, (*budgets, 1.0)))
     else:
         nested = nest(model, data, budgets, objective=arguments.objective)
     print(nested.plan, flush=True)

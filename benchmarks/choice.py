@@ -8,7 +8,7 @@ nesting and after the same joint training.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -28,12 +28,20 @@ from tflm_reds.zoo import load_zoo
 BUDGET, EPOCHS, SEEDS = 0.25, 30, 3
 
 
-def uniform_widths(graph: LayerGraph, budget: float) -> Mapping[str, int]:
-    """The largest widths in one proportion to the full ones within `budget` of the true MACs."""
-    capacity = budget * graph.macs()
+def uniform_plan(graph: LayerGraph, budgets: Sequence[float]) -> Plan:
+    """Widths in one proportion to the full ones, the largest within each budget (slimmable nets).
+
+    Args:
+        budgets: fractions of the true MACs, ascending to 1.0.
+    """
+    widths = [_uniform_widths(graph, budget) for budget in budgets]
+    return Plan.from_widths(widths, [graph.macs(w) for w in widths], budgets)
+
+
+def _uniform_widths(graph: LayerGraph, budget: float) -> dict[str, int]:
     shares = (step / 1000 for step in range(1000, 0, -1))
     options = ({g: max(1, int(n * s)) for g, n in graph.groups.items()} for s in shares)
-    return next(widths for widths in options if graph.macs(widths) <= capacity)
+    return next(widths for widths in options if graph.macs(widths) <= budget * graph.macs())
 
 
 def random_subnets(model: keras.Model, dataset: Dataset, like: Plan, seed: int) -> NestedModel:
@@ -42,11 +50,7 @@ def random_subnets(model: keras.Model, dataset: Dataset, like: Plan, seed: int) 
     random = np.random.default_rng(seed)
     order = {group: random.permutation(size) for group, size in graph.groups.items()}
     weights = select_units(graph, fold_negative_gammas(graph, weights), order)
-    widths = tuple(dict(uniform_widths(graph, budget)) for budget in like.budgets)
-    plan = Plan.from_dict(
-        like.to_dict() | {"widths": widths, "macs": [graph.macs(w) for w in widths]}
-    )
-    nested = NestedModel.from_weights(graph, weights, plan)
+    nested = NestedModel.from_weights(graph, weights, uniform_plan(graph, like.budgets))
     recalibrate(nested, dataset.x_train, subnets=range(nested.subnet_count - 1))
     return nested
 
