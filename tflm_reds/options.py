@@ -31,7 +31,7 @@ class BuildOptions:
     board: str = "nano33ble"
     budgets: Sequence[float] = (0.25, 0.50, 0.75)
     direction: str = "bottom-up"
-    objective: str = "product"
+    objective: str = "width"
     float_epochs: int = 15
     epochs: int | None = None
     learning_rate: float | None = None

@@ -31,7 +31,7 @@ def plan_widths(
     budgets: Sequence[Any],
     *,
     direction: str = "bottom-up",
-    objective: str | Objective | Mapping[str, np.ndarray] = "product",
+    objective: str | Objective | Mapping[str, np.ndarray] = "width",
     minimum: PerGroup = 1,
     multiple: PerGroup = 1,
     weights: Sequence[float] | None = None,
@@ -53,9 +53,9 @@ def plan_widths(
         budgets: smallest first: a number is a fraction of the full network's true MACs, in (0, 1];
             a `Budget` may limit other things too.
         direction: "bottom-up", "top-down" or "joint".
-        objective: "product" of the kept shares of importance, "sum" of the kept scores (the
-            paper's), a function as in `solvers.objectives`, or the utility of the widths 0 to size
-            of each group.
+        objective: "width", least narrowness whatever the scores; "product" of the kept shares of
+            importance; "sum" of the kept scores (the paper's); a function as in
+            `solvers.objectives`; or the utility of the widths 0 to size of each group.
         minimum: least width, of each group or of all (a smaller group keeps all its units).
         multiple: widths are multiples of this, of each group or of all; the full width is too.
         weights: of the subnets below the full network in the joint objective (default: equal).
