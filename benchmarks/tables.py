@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.paper import PAPER
 from benchmarks.rows import read_rows
 from tflm_reds.files import write_text
 from tflm_reds.report import Report, render_table
@@ -106,6 +107,51 @@ def choice() -> str:
     return table(["units", "seed", "widths", "before training", "after joint training"], rows)
 
 
+def accuracy_of(name: str) -> Callable[[], str]:
+    """Every run of one network beside the paper: a row for each subnet."""
+
+    def render() -> str:
+        rows = [row for row in read_rows("accuracy") if row["name"] == name]
+        header = ["widths", "seed", "subnet", "true MACs", "float", "int8", "KiB"]
+        header += ["paper", "its KiB", "drop less paper's, 95 %", "bar"]
+        return table(header, [_accuracy_cells(row) for row in rows])
+
+    return render
+
+
+def _accuracy_cells(row: dict) -> list[object]:
+    widths = ", ".join(map(str, row["widths"].values()))
+    cells = [f"{row['widths_by']}: {widths}", row["seed"], f"{row['label']} %"]
+    cells += [f"{100 * row[key]:.1f} %" for key in ("mac_fraction",)]
+    cells += [f"{100 * row[key]:.2f}" for key in ("accuracy_float", "accuracy_int8")]
+    cells += [f"{row['kilobytes_float']:.1f}"]
+    if row["met"] is None:
+        return [*cells, "-", "-", "-", "-"]
+    size = row["paper_kilobytes_float"]
+    low, high = row["interval"]
+    verdict = "met" if row["met"] else "missed"
+    return [
+        *cells,
+        f"{row['paper_accuracy']:.2f}",
+        "-" if size is None else f"{size:.1f}",
+        f"{low:+.2f} .. {high:+.2f}",
+        "beaten" if high < 0 else verdict,
+    ]
+
+
+def utility() -> str:
+    """The law of widths, network by network."""
+    rows = []
+    for row in read_rows("utility"):
+        by_group = [f"{group} {value:.3f}" for group, value in row["coefficients"].items()]
+        planned = (row["widths"], row["widths_by_width_objective"])
+        widths = [", ".join(map(str, found.values())) for found in planned]
+        fit = [row["exponent"], f"{100 * row['r_squared']:.0f} %", ", ".join(by_group)]
+        rows.append([row["name"], *fit, *widths])
+    header = ["network", "exponent", "variance explained", "coefficients"]
+    return table([*header, "25 % widths, measured", "25 % widths, `width`"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "digits": subnets_of("digits_ds_cnn"),
     "ds_cnn_s_kws": subnets_of("ds_cnn_s_kws"),
@@ -116,6 +162,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "switching": switching,
     "planner": planner,
     "choice": choice,
+    "utility": utility,
+    **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
 }
 
 
