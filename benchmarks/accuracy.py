@@ -28,6 +28,7 @@ import numpy as np
 from benchmarks.choice import uniform_plan
 from benchmarks.paper import PAPER
 from benchmarks.rows import replace_rows, versions
+from tflm_reds.callbacks import SubnetSampler
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.datasets import Dataset, load_dataset
@@ -51,23 +52,29 @@ class Recipe:
         epochs, batch_size, rate: of Adam with cosine decay.
         trust: share of the pretrained network's outputs in the labels.
         mixing: largest share of a second sample in a training sample; see `fine_tune`.
+        augmented: whether the data set's augmentation is used. It needs many epochs to pay: after 3
+            on 15,000 images the 25 % subnet of Fashion-MNIST stood at 87.3 % without, and at 84.2 %
+            with it.
+        full_weight: loss weight of the full network; the other subnets have 1.
     """
 
     epochs: int
-    batch_size: int = 128
-    rate: float = 1e-3
+    batch_size: int = 64
+    rate: float = 3e-3
     trust: float = 0.0
     mixing: float = 0.0
+    augmented: bool = False
+    full_weight: float = 1.0
 
 
-VISION = Recipe(epochs=12)
+VISION = Recipe(epochs=7)
 # Little labelled data: the pretrained network teaches, on blends of its own inputs too.
-SPEECH = Recipe(epochs=8, trust=0.9, mixing=0.5)
+SPEECH = Recipe(epochs=8, rate=1e-3, trust=0.9, mixing=0.5, full_weight=2.0)
 RECIPES = {
     "ds_cnn_s_fashion_mnist": VISION,
     "ds_cnn_s_cifar10": VISION,
-    "dnn_s_kws": replace(SPEECH, epochs=40),
-    "dnn_l_kws": replace(SPEECH, epochs=40),
+    "dnn_s_kws": replace(SPEECH, epochs=50),
+    "dnn_l_kws": replace(SPEECH, epochs=50),
     "cnn_s_kws": SPEECH,
     "cnn_l_kws": SPEECH,
     "ds_cnn_s_kws": SPEECH,
@@ -95,7 +102,12 @@ def budgets_of(name: str, choice: str) -> tuple[tuple[float, ...], dict[float, i
 def train(
     arguments: argparse.Namespace, dataset: Dataset, folder: Path
 ) -> tuple[NestedModel, float]:
-    """The nested model after joint training, and the seconds of this call's training."""
+    """The nested model after joint training, and the seconds of this call's training.
+
+    What an earlier call has trained is loaded, so that it can be quantised and measured again.
+    """
+    if (folder / "nested.keras").exists():
+        return keras.models.load_model(folder / "nested.keras"), 0.0
     name, recipe = arguments.network, RECIPES[arguments.network]
     epochs = arguments.epochs or recipe.epochs
     keras.utils.set_random_seed(arguments.seed)
@@ -112,12 +124,17 @@ def train(
         nested = nest(model, data, budgets, objective=arguments.objective)
     print(nested.plan, flush=True)
     start = time.monotonic()
+    weights = [1.0] * (nested.subnet_count - 1) + [recipe.full_weight]
+    if not recipe.augmented:
+        dataset = replace(dataset, augment=None)
     fine_tune(
         nested, dataset, epochs, recipe.batch_size, recipe.rate, arguments.distillation,
-        model if recipe.trust else None, recipe.trust, (_Lines(),), mixing=recipe.mixing,
-        checkpoints=folder / "checkpoints",
+        model if recipe.trust else None, recipe.trust, (_Lines(), SubnetSampler(weights=weights)),
+        mixing=recipe.mixing, checkpoints=folder / "checkpoints",
     )  # fmt: skip
-    return nested, time.monotonic() - start
+    seconds = time.monotonic() - start
+    nested.save(folder / "nested.keras")
+    return nested, seconds
 
 
 class _Lines(keras.callbacks.Callback):
@@ -163,7 +180,6 @@ def rows_of(arguments: argparse.Namespace, command: str) -> list[dict]:
     dataset = load_dataset(ZOO[name].dataset, arguments.data)
     folder = arguments.out / f"{name}-{arguments.budgets}-{arguments.widths}-{arguments.seed}"
     nested, seconds = train(arguments, dataset, folder)
-    nested.save(folder / "nested.keras")
     before = correct(load_zoo(name, arguments.data)[0].predict(dataset.x_test, verbose=0), dataset)
     outputs = nested.predict(dataset.x_test, verbose=0, batch_size=256)
     right = correct_int8(nested, dataset, folder)
