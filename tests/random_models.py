@@ -1,9 +1,13 @@
 """Random Keras models for property tests: everything that a LayerGraph covers, in any order."""
 
 import keras
+import numpy as np
 from hypothesis import strategies as st
 from keras import layers
 from keras_models import shake
+
+from tflm_reds.graph import LayerGraph
+from tflm_reds.plan import Plan
 
 ACTIVATIONS = (None, "relu", "relu6", "leaky_relu", "hard_swish")
 
@@ -133,3 +137,15 @@ def random_model(draw) -> keras.Model:
     keras.backend.clear_session()
     model = RandomModel(draw).model()
     return shake(model, draw(st.integers(0, 1000)), negative_gammas=True)
+
+
+def random_plan(graph: LayerGraph, random: np.random.Generator, subnets: int = 3) -> Plan:
+    """Nested widths by chance; the last subnet is the full network."""
+    drawn = {
+        group: [*np.sort(random.integers(1, size + 1, subnets - 1)), size]
+        for group, size in graph.groups.items()
+    }
+    widths = tuple({g: int(w[k]) for g, w in drawn.items()} for k in range(subnets))
+    budgets = tuple((k + 1) / subnets for k in range(subnets))
+    macs = tuple(graph.macs(w) for w in widths)
+    return Plan.from_widths(widths, macs, budgets)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_models import random_model
+from random_models import random_model, random_plan
 
 from tflm_reds.graph import LayerGraph, select_units, slice_weights
 from tflm_reds.keras_reader import read_model
@@ -14,7 +14,6 @@ from tflm_reds.keras_writer import write_model
 from tflm_reds.nested_layers import subnet_scope
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.permute import fold_negative_gammas
-from tflm_reds.plan import Plan
 
 FEW = settings(max_examples=12, derandomize=True)
 MANY = settings(max_examples=100)
@@ -29,18 +28,6 @@ def assert_same(actual, expected):
     """Contract 1: max |change| <= 1e-4 of max |output|."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert np.abs(actual - expected).max() <= 1e-4 * np.abs(expected).max()
-
-
-def random_plan(graph: LayerGraph, random: np.random.Generator, subnets: int = 3) -> Plan:
-    """Nested widths by chance; the last subnet is the full network."""
-    drawn = {
-        group: [*np.sort(random.integers(1, size + 1, subnets - 1)), size]
-        for group, size in graph.groups.items()
-    }
-    widths = tuple({g: int(w[k]) for g, w in drawn.items()} for k in range(subnets))
-    budgets = tuple((k + 1) / subnets for k in range(subnets))
-    macs = tuple(graph.macs(w) for w in widths)
-    return Plan.from_widths(widths, macs, budgets)
 
 
 def check_permutation(model, x, seed):
