@@ -23,12 +23,26 @@ from tflm_reds.files import write_text
 from tflm_reds.solvers.problem import MacTerm, count_macs
 
 Weights = Mapping[str, np.ndarray]
-"""Float32 arrays by "node/kind"; kinds: kernel, bias, gamma, beta, mean, variance, alpha."""
+"""Float32 arrays by "node/kind"; kinds: kernel, bias, gamma, beta, mean, variance, alpha,
+embedding."""
 
 BATCH_NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
 """Kinds of a batch_norm node's weights, in Keras's order."""
 
 LINEAR_OPS = ("conv2d", "depthwise_conv2d", "dense")
+
+FLOAT_ONLY_OPS = ("layer_norm", "gelu", "position_embedding", "attention", "token_mean")
+"""Nodes of Vision Transformers, which are planned and trained but not quantised."""
+
+NORM_OPS = ("batch_norm", "layer_norm")
+"""Nodes whose weights each subnet has of its own."""
+
+_WEIGHT_KINDS = {
+    "batch_norm": BATCH_NORM_WEIGHTS,
+    "layer_norm": ("gamma", "beta"),
+    "prelu": ("alpha",),
+    "position_embedding": ("embedding",),
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +52,8 @@ class Node:
     Attributes:
         name: unique; from the Keras layer.
         op: input, conv2d, depthwise_conv2d, dense, batch_norm, relu, relu6, leaky_relu, prelu,
-            hard_swish, add, concatenate, max_pool, average_pool, mean, pad, flatten, reshape or
-            softmax.
+            hard_swish, add, concatenate, max_pool, average_pool, mean, pad, flatten, reshape,
+            softmax; float only: layer_norm, gelu, position_embedding, attention, token_mean.
         inputs: names of the nodes it reads.
         shape: full output shape without the batch.
         parts: the channel groups of the last axis.
@@ -50,8 +64,9 @@ class Node:
         padding: "same" or "valid".
         pads: (top, bottom, left, right), for `pad`.
         slope: of leaky_relu.
-        epsilon: of batch_norm.
+        epsilon: of batch_norm and layer_norm.
         bias: whether a linear layer has one.
+        key_dim, value_dim: channels of a head in attention, which reads query, key and value.
     """
 
     name: str
@@ -69,6 +84,8 @@ class Node:
     slope: float = 0.0
     epsilon: float = 1e-3
     bias: bool = False
+    key_dim: int = 0
+    value_dim: int = 0
 
     @property
     def channels(self) -> int:
@@ -80,7 +97,7 @@ class Node:
         """Kinds of the node's weights, in the order of the Keras layer's."""
         if self.op in LINEAR_OPS:
             return ("kernel", "bias") if self.bias else ("kernel",)
-        return {"batch_norm": BATCH_NORM_WEIGHTS, "prelu": ("alpha",)}.get(self.op, ())
+        return _WEIGHT_KINDS.get(self.op, ())
 
     def active_channels(self, widths: Mapping[str, int]) -> int:
         """Channels that remain at `widths`."""
@@ -137,6 +154,8 @@ class LayerGraph:
         def axis(kind: str, number: int = 0, of: Node = node, **options) -> Axis:
             return Axis(f"{node.name}/{kind}", number, of.parts, **options)
 
+        if node.op == "position_embedding":
+            return [axis("embedding", 1)]
         if node.op not in LINEAR_OPS:
             return [axis(kind) for kind in node.weight_kinds]
         source, bias = self.source(node), [axis("bias")] * node.bias
@@ -151,12 +170,15 @@ class LayerGraph:
 
         A layer that reads concatenated channels has one term for each part.
         """
-        linear = (node for node in self.nodes if node.op in LINEAR_OPS)
-        return tuple(term for node in linear for term in self._node_terms(node))
+        return tuple(term for node in self.nodes for term in self._node_terms(node))
 
     def _node_terms(self, node: Node) -> list[MacTerm]:
-        source = self.source(node)
-        each = source.positions if node.op == "dense" else _window_macs(node)
+        if node.op == "attention":
+            return _attention_terms(node)
+        if node.op not in LINEAR_OPS:
+            return []
+        source, outputs = self.source(node), prod(node.shape[:-1])
+        each = outputs * (source.positions if node.op == "dense" else prod(node.kernel))
         factors = [node.parts] if node.op == "depthwise_conv2d" else [source.parts, node.parts]
         return [_mac_term(node.name, each, parts) for parts in product(*factors)]
 
@@ -223,8 +245,11 @@ def _mac_term(layer: str, coefficient: int, parts: Sequence[Part]) -> MacTerm:
     return MacTerm(layer, coefficient * each, groups)
 
 
-def _window_macs(node: Node) -> int:
-    return prod(node.shape[:2]) * node.kernel[0] * node.kernel[1]
+def _attention_terms(node: Node) -> list[MacTerm]:
+    """q k^T and its product with v: tokens^2 * (key_dim + value_dim) for each head."""
+    each = node.shape[0] ** 2 * (node.key_dim + node.value_dim)
+    terms = [_mac_term(node.name, each, (part,)) for part in node.parts]  # for each channel of v
+    return [replace(term, coefficient=term.coefficient // node.value_dim) for term in terms]
 
 
 def _cut_node(node: Node, widths: Mapping[str, int]) -> Node:

@@ -71,11 +71,23 @@ class GraphBuilder:
                 )
             self.weights[f"{name}/{kind}"] = np.asarray(array, np.float32)
 
+    def store_linear(self, name: str, kernel, bias) -> bool:
+        """Keep a linear layer's weights; whether it has a bias (None: it has not)."""
+        self.store(name, kernel=np.asarray(kernel))
+        if bias is not None:
+            self.store(name, bias=np.asarray(bias))
+        return bias is not None
+
     def tie_inputs(self) -> None:
         """Give all the nodes that the next node reads the same parts (they are added)."""
         for other in self._tips[1:]:
             while (first := self.last.parts) != (second := self.nodes[other].parts):
                 self._substitute(unify(first, second, list(self.build().groups)))
+
+    def tie_blocks(self, group: str, blocks: Iterable[int]) -> None:
+        """Make the inputs of the next node one group, with blocks of so many channels (heads)."""
+        for node, block in zip(self.inputs, blocks, strict=True):
+            self._substitute({node.group: Part(group, node.channels // block, block)})
 
     def release(self, name: str) -> None:
         """Never cut the channels of node `name`."""

@@ -12,6 +12,7 @@ _ACTIVATIONS = {
     "relu6": "relu6",
     "leaky_relu": "leaky_relu",
     "hard_silu": "hard_swish",  # Keras's two names of one function
+    "gelu": "gelu",  # float only
     "softmax": "softmax",
 }
 
@@ -46,8 +47,8 @@ def append_activation(builder: GraphBuilder, layer: keras.Layer, name: str | Non
     if function not in _ACTIVATIONS:
         raise refuse(
             layer,
-            f"has activation {function!r}. Use relu, relu6, leaky_relu, hard_swish, softmax or "
-            "linear.",
+            f"has activation {function!r}. Use relu, relu6, leaky_relu, hard_swish, softmax, "
+            "linear, or gelu (float only).",
         )
     # keras.activations.leaky_relu without arguments has slope 0.2.
     slope = 0.2 if function == "leaky_relu" else 0.0

@@ -12,11 +12,13 @@ from tflm_reds.channels import Part, joined, repeated, uncut
 from tflm_reds.graph import LINEAR_OPS, Node
 from tflm_reds.graph_builder import GraphBuilder, refuse
 from tflm_reds.keras_activations import ACTIVATION_HANDLERS, append_activation
+from tflm_reds.keras_tokens import TOKEN_HANDLERS
 
 _SUPPORTED = (
     "Conv2D, DepthwiseConv2D, SeparableConv2D, Dense, BatchNormalization, ReLU, LeakyReLU, PReLU, "
     "Activation, Add, Concatenate, MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D, "
-    "Flatten, Reshape, ZeroPadding2D, Dropout, Softmax"
+    "Flatten, Reshape, ZeroPadding2D, Dropout, Softmax; float only: MultiHeadAttention, "
+    "LayerNormalization, GlobalAveragePooling1D, tflm_reds.token_layers.PositionEmbedding"
 )
 
 
@@ -39,14 +41,6 @@ def _hint(layer: keras.Operation) -> str:
     return "Replace it by one of these and train again."
 
 
-def _store_linear(builder: GraphBuilder, name: str, kernel, bias) -> bool:
-    """Keep a linear layer's weights; whether it has a bias."""
-    builder.store(name, kernel=np.asarray(kernel))
-    if bias is not None:
-        builder.store(name, bias=np.asarray(bias))
-    return bias is not None
-
-
 def _read_input(builder: GraphBuilder, layer: keras.layers.InputLayer) -> None:
     shape = tuple(layer.batch_shape[1:])
     if None in shape or len(shape) not in (1, 2, 3):
@@ -67,7 +61,7 @@ def _read_conv(builder: GraphBuilder, layer: keras.layers.Conv2D) -> None:
 
 
 def _append_conv(builder: GraphBuilder, layer, name: str, kernel, bias, geometry: dict) -> None:
-    has_bias = _store_linear(builder, name, kernel, bias)
+    has_bias = builder.store_linear(name, kernel, bias)
     shape = tuple(layer.output.shape[1:])
     parts = (Part(name, shape[-1]),)
     builder.append(name, "conv2d", shape, parts=parts, bias=has_bias, **geometry)
@@ -84,7 +78,7 @@ def _append_depthwise(builder: GraphBuilder, layer, name: str, kernel, bias) -> 
         # Depthwise on one channel is a convolution, whose filters can be cut.
         _append_conv(builder, layer, name, kernel, bias, _geometry(layer))
         return
-    has_bias = _store_linear(builder, name, kernel, bias)
+    has_bias = builder.store_linear(name, kernel, bias)
     multiplier = layer.depth_multiplier
     builder.append(
         name,
@@ -107,15 +101,15 @@ def _read_separable(builder: GraphBuilder, layer: keras.layers.SeparableConv2D) 
 
 
 def _read_dense(builder: GraphBuilder, layer: keras.layers.Dense) -> None:
-    if len(builder.last.shape) != 1:
+    if len(builder.last.shape) == 3:
         raise refuse(
             layer,
             f"reads a tensor of shape {builder.last.shape}. Put Flatten or GlobalAveragePooling2D "
             "before it, or use Conv2D with kernel_size=1.",
         )
-    bias = _store_linear(builder, layer.name, layer.kernel, layer.bias)
-    parts = (Part(layer.name, layer.units),)
-    builder.append(layer.name, "dense", (layer.units,), parts=parts, positions=1, bias=bias)
+    bias = builder.store_linear(layer.name, layer.kernel, layer.bias)
+    shape, parts = (*builder.last.shape[:-1], layer.units), (Part(layer.name, layer.units),)
+    builder.append(layer.name, "dense", shape, parts=parts, positions=1, bias=bias)
     append_activation(builder, layer)
 
 
@@ -271,6 +265,7 @@ def _geometry(layer: keras.Operation) -> dict:
 
 HANDLERS: dict[str, Callable[[GraphBuilder, keras.Operation], None]] = {
     **ACTIVATION_HANDLERS,
+    **TOKEN_HANDLERS,
     "InputLayer": _read_input,
     "Conv2D": _read_conv,
     "DepthwiseConv2D": _read_depthwise,

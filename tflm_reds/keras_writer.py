@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 
 from tflm_reds.graph import LayerGraph, Node, Weights
+from tflm_reds.token_layers import DotProductAttention, PositionEmbedding
 
 LayerFactory = Callable[[LayerGraph, Node], keras.Layer]
 
@@ -82,6 +83,10 @@ _FACTORIES: dict[str, Callable[[Node], keras.Layer]] = {
     ),
     "dense": lambda n: layers.Dense(n.channels, use_bias=n.bias, name=n.name),
     "batch_norm": lambda n: layers.BatchNormalization(epsilon=n.epsilon, name=n.name),
+    "layer_norm": lambda n: layers.LayerNormalization(epsilon=n.epsilon, name=n.name),
+    "position_embedding": lambda n: PositionEmbedding(name=n.name),
+    "attention": lambda n: DotProductAttention(n.key_dim, n.value_dim, name=n.name),
+    "gelu": lambda n: layers.Activation("gelu", name=n.name),
     "relu": lambda n: layers.ReLU(name=n.name),
     "relu6": lambda n: layers.ReLU(6.0, name=n.name),
     "leaky_relu": lambda n: layers.LeakyReLU(negative_slope=n.slope, name=n.name),
@@ -92,6 +97,7 @@ _FACTORIES: dict[str, Callable[[Node], keras.Layer]] = {
     "max_pool": _pool(layers.MaxPooling2D),
     "average_pool": _pool(layers.AveragePooling2D),
     "mean": lambda n: layers.GlobalAveragePooling2D(name=n.name),
+    "token_mean": lambda n: layers.GlobalAveragePooling1D(name=n.name),
     "pad": lambda n: layers.ZeroPadding2D((n.pads[:2], n.pads[2:]), name=n.name),
     "flatten": lambda n: layers.Flatten(name=n.name),
     # The last axis stays open, so that the same layer serves every width.

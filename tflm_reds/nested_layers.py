@@ -18,6 +18,7 @@ from keras import layers, ops
 
 from tflm_reds.batch_norm import FastBatchNormalization
 from tflm_reds.permute import SMALLEST_GAMMA
+from tflm_reds.token_layers import PositionEmbedding
 
 NestedAxis = Sequence[tuple[int, Sequence[int]]]
 
@@ -164,23 +165,31 @@ class NestedPReLU(layers.PReLU):
 
 
 @keras.saving.register_keras_serializable("tflm_reds")
-class NestedBatchNormalization(layers.Layer):
-    """One BatchNormalization for each subnet: shared statistics drop a subnet to chance."""
+class NestedPositionEmbedding(PositionEmbedding):
+    """PositionEmbedding of the leading channels of each part that arrives."""
 
-    def __init__(
-        self, widths: Sequence[int], epsilon: float = 1e-3, momentum: float = 0.9, **kwargs
-    ) -> None:
+    def __init__(self, makes: NestedAxis, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.widths, self.epsilon, self.momentum = tuple(widths), epsilon, momentum
-        self.norms = [
-            FastBatchNormalization(
-                epsilon=epsilon,
-                momentum=momentum,
-                gamma_constraint=SmallestGamma(),
-                name=f"subnet_{k}",
-            )
-            for k in range(len(self.widths))
-        ]
+        self.makes = makes
+
+    def call(self, inputs):
+        return inputs + leading(self.embedding, 1, self.makes)
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"makes": self.makes}
+
+
+class _NestedNormalization(layers.Layer):
+    """One stock normalisation layer for each subnet, in `norms`."""
+
+    def __init__(self, widths: Sequence[int], epsilon: float = 1e-3, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.widths, self.epsilon = tuple(widths), epsilon
+        self.norms = [self.make_norm(f"subnet_{k}") for k in range(len(self.widths))]
+
+    def make_norm(self, name: str) -> keras.Layer:
+        """The normalisation of one subnet."""
+        raise NotImplementedError
 
     def build(self, input_shape) -> None:
         for norm, width in zip(self.norms, self.widths, strict=True):
@@ -193,8 +202,38 @@ class NestedBatchNormalization(layers.Layer):
         return input_shape
 
     def get_config(self) -> dict:
-        config = {"widths": self.widths, "epsilon": self.epsilon, "momentum": self.momentum}
-        return super().get_config() | config
+        return super().get_config() | {"widths": self.widths, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("tflm_reds")
+class NestedBatchNormalization(_NestedNormalization):
+    """One BatchNormalization for each subnet: shared statistics drop a subnet to chance."""
+
+    def __init__(self, widths: Sequence[int], momentum: float = 0.9, **kwargs) -> None:
+        self.momentum = momentum
+        super().__init__(widths, **kwargs)
+
+    def make_norm(self, name: str) -> keras.Layer:
+        return FastBatchNormalization(
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            gamma_constraint=SmallestGamma(),
+            name=name,
+        )
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"momentum": self.momentum}
+
+
+@keras.saving.register_keras_serializable("tflm_reds")
+class NestedLayerNormalization(_NestedNormalization):
+    """One LayerNormalization for each subnet: a token's statistics change with its width."""
+
+    def make_norm(self, name: str) -> keras.Layer:
+        return layers.LayerNormalization(epsilon=self.epsilon, name=name)
+
+    def call(self, inputs, training=None):
+        return self.norms[active_subnet()](inputs)
 
 
 @keras.saving.register_keras_serializable("tflm_reds")

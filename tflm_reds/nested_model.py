@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from tflm_reds.errors import ModelError
-from tflm_reds.graph import LINEAR_OPS, LayerGraph, Node, Weights, slice_weights
+from tflm_reds.graph import LINEAR_OPS, NORM_OPS, LayerGraph, Node, Weights, slice_weights
 from tflm_reds.keras_writer import (
     build_model,
     convolution_options,
@@ -23,11 +23,15 @@ from tflm_reds.nested_layers import (
     NestedConv2D,
     NestedDense,
     NestedDepthwiseConv2D,
+    NestedLayerNormalization,
+    NestedPositionEmbedding,
     NestedPReLU,
     subnet_scope,
 )
 from tflm_reds.plan import Plan
 from tflm_reds.score import is_classifier, resolve_loss
+
+_NORMS = {"batch_norm": NestedBatchNormalization, "layer_norm": NestedLayerNormalization}
 
 
 @keras.saving.register_keras_serializable("tflm_reds")
@@ -70,7 +74,7 @@ class NestedModel(keras.Model):
         sliced = [slice_weights(graph, weights, widths) for widths in plan.widths]
         for node in graph.nodes:
             layer = model.backbone.get_layer(node.name)
-            if node.op == "batch_norm":
+            if node.op in NORM_OPS:
                 for norm, own in zip(layer.norms, sliced, strict=True):
                     set_layer_weights(norm, node, own)
             else:
@@ -161,7 +165,7 @@ class NestedModel(keras.Model):
         full, norms = {}, {}
         for node in self.graph.nodes:
             layer = self.backbone.get_layer(node.name)
-            if node.op == "batch_norm":
+            if node.op in NORM_OPS:
                 norms |= layer_weights(layer.norms[index], node)
                 layer = layer.norms[-1]
             full |= layer_weights(layer, node)
@@ -224,12 +228,14 @@ class NestedModel(keras.Model):
         )
 
     def _nested_layer(self, graph: LayerGraph, node: Node) -> keras.Layer:
-        if node.op == "batch_norm":
+        if node.op in NORM_OPS:
             channels = [node.active_channels(widths) for widths in self.plan.widths]
-            return NestedBatchNormalization(channels, epsilon=node.epsilon, name=node.name)
+            return _NORMS[node.op](channels, epsilon=node.epsilon, name=node.name)
         makes = self._nested_axis(node)
         if node.op == "prelu":
             return NestedPReLU(makes, shared_axes=shared_axes(node), name=node.name)
+        if node.op == "position_embedding":
+            return NestedPositionEmbedding(makes, name=node.name)
         if node.op not in LINEAR_OPS:
             return stock_layer(graph, node)
         source = graph.source(node)

@@ -29,7 +29,7 @@ def nest(
     """Turn a trained model into nested subnets; the full subnet computes the same function.
 
     Args:
-        model: a built Sequential or functional chain of supported layers.
+        model: a built Sequential or functional model of supported layers.
         calibration: (x [n, *input shape], y [n] or [n, classes]), a few hundred samples or more.
         budgets: fractions of the full network's true MACs, ascending; the full network is added.
         loss: for the scores; by default it follows from `y`.

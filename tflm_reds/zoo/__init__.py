@@ -8,7 +8,7 @@ from keras import Model
 
 from tflm_reds.datasets import data_directory, load_dataset
 from tflm_reds.errors import ModelError
-from tflm_reds.zoo import digits, keyword_spotting, mobilenet, resnet, vision
+from tflm_reds.zoo import digits, keyword_spotting, mobilenet, resnet, vision, vision_transformer
 from tflm_reds.zoo.pretrained import assign_layers, layers_by_kind, read_float_layers
 from tflm_reds.zoo.tflite_weights import read_tflite_layers
 from tflm_reds.zoo.unfold import unfold_batch_norm
@@ -76,6 +76,8 @@ ZOO: dict[str, ZooEntry] = {
         ZooEntry(
             "mobilenet_v1_100_vww", mobilenet.mobilenet_v1_100_vww, "visual_wake_words_signed"
         ),
+        ZooEntry("vit_digits", vision_transformer.vit_digits, "digits"),
+        ZooEntry("vit_cifar10", vision_transformer.vit_cifar10, "cifar10"),
     )
 }
 
