@@ -114,8 +114,8 @@ def measure(
         sources = write_sources(program, folder / "src")
         with tempfile.TemporaryDirectory() as temporary:
             host = HostLibrary(program, temporary)
-        int8 = _int8_accuracies(net, host, dataset)
-        floating = [accuracy(o, dataset.y_test) for o in _predict(nested, dataset.x_test)]
+        int8 = int8_accuracies(net, host, dataset)
+        floating = [accuracy(o, dataset.y_test) for o in predict(nested, dataset.x_test)]
     with progress.stage(f"Build the image for {board.title}, run it in Unicorn"):
         firmware = build_firmware(
             sources, model_identifier(program), Samples.from_net(net, x[:EMBEDDED_SAMPLES]), board,
@@ -165,11 +165,13 @@ def _calibration(dataset: Dataset, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return dataset.x_train[rows], dataset.y_train[rows]
 
 
-def _predict(nested: NestedModel, x: np.ndarray) -> list[np.ndarray]:
+def predict(nested: NestedModel, x: np.ndarray) -> list[np.ndarray]:
+    """Float outputs of every subnet."""
     return nested.predict(x, verbose=0) if len(x) else [x] * nested.subnet_count
 
 
-def _int8_accuracies(net: QuantizedNet, host: HostLibrary, dataset: Dataset) -> list[float | None]:
+def int8_accuracies(net: QuantizedNet, host: HostLibrary, dataset: Dataset) -> list[float | None]:
+    """Test accuracy of every subnet in the generated C."""
     x = net.quantize_input(dataset.x_test)
     outputs = [host.run(x, k) if len(x) else x for k in range(net.subnet_count)]
     return [accuracy(output, dataset.y_test) for output in outputs]
