@@ -102,9 +102,11 @@ def test_a_name_that_the_writer_changes_still_builds(workspace, name):
 
 
 def test_prints_the_table(workspace, capsys):
-    assert run(workspace, "--budgets", "0.5") == 0
+    assert run(workspace, "--budgets", "0.5", "--ram", "400", "--multiple", "2") == 0
     captured = capsys.readouterr()
     assert " 0 (50 %) |" in captured.out and "[ 8/8]" in captured.err
+    report = json.loads((workspace / "out" / "report.json").read_text())
+    assert report["subnets"][0]["arena_bytes"] <= 400 < report["subnets"][1]["arena_bytes"]
 
 
 def fail(workspace, capsys, code, message, *flags, **names):
@@ -132,6 +134,10 @@ def test_unsupported_layer(workspace, capsys):
 
 def test_budget_too_small(workspace, capsys):
     fail(workspace, capsys, 4, "smallest feasible budget", "--budgets", "0.0001")
+
+
+def test_ram_too_small_names_the_layer(workspace, capsys):
+    fail(workspace, capsys, 4, "B of RAM, but", "--budgets", "0.5", "--ram", "16")
 
 
 def test_bad_calibration(workspace, capsys):

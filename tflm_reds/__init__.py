@@ -10,6 +10,8 @@ if (_checkout / "codegen").is_dir() and (_checkout / "pyproject.toml").is_file()
     __path__.append(str(_checkout))
 
 _PUBLIC = {
+    "Budget": "tflm_reds.budget",
+    "LatencyTable": "tflm_reds.latency",
     "nest": "tflm_reds.nesting",
     "NestedModel": "tflm_reds.nested_model",
     "LayerGraph": "tflm_reds.graph",

@@ -47,6 +47,11 @@ class Budget:
         """The limits that are given, by kind."""
         return {kind: value for kind, value in asdict(self).items() if value is not None}
 
+    @property
+    def needs_image(self) -> bool:
+        """Whether only the generated image tells if this budget is kept."""
+        return self.ram is not None or self.flash is not None
+
     @classmethod
     def of(cls, value: Any) -> "Budget":
         """A number is a fraction of the true MACs; a mapping holds the fields.
@@ -76,6 +81,7 @@ class Budget:
         return ", ".join(texts[kind](value) for kind, value in self.limits.items())
 
 
+DEFAULT_FRACTIONS = (0.25, 0.50, 0.75)
 FULL = Budget(macs=1.0)
 """The budget of the full network, always the last subnet."""
 
@@ -101,3 +107,25 @@ def checked_budgets(budgets: Sequence[Any]) -> tuple[Budget, ...]:
                 f"Budgets must rise, without duplicates: {after} follows {before}. Drop one."
             )
     return tuple(value for value in values if value != FULL)
+
+
+def combined_budgets(**limits: Sequence[float] | None) -> tuple[Budget, ...]:
+    """Budgets of several subnets from lists of limits by kind, as the build command has them.
+
+    A list of one value is for every subnet; the others have one value for each. Fractions of
+    0.25, 0.5 and 0.75 of the true MACs if there is no list.
+
+    Raises:
+        PlanError: if the lists have different lengths, or a value is out of range.
+    """
+    given = {kind: tuple(values) for kind, values in limits.items() if values}
+    if not given:
+        given = {"macs": DEFAULT_FRACTIONS}
+    count = max(map(len, given.values()))
+    if wrong := [kind for kind, values in given.items() if len(values) not in (1, count)]:
+        raise PlanError(
+            f"There are {count} budgets, but {len(given[wrong[0]])} values of {wrong[0]}: give one "
+            "for each subnet or one for all."
+        )
+    columns = {kind: values * (count // len(values)) for kind, values in given.items()}
+    return tuple(Budget(**{k: values[i] for k, values in columns.items()}) for i in range(count))

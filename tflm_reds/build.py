@@ -15,6 +15,8 @@ examples:
   python -m tflm_reds.build my.keras --calibration my.npz --budgets 0.3 0.6
       your own trained model; my.npz holds x, y (training) and, to choose and to measure by,
       x_validation, y_validation, x_test, y_test
+  python -m tflm_reds.build my.keras --calibration my.npz --budgets 0.25 0.5 --ram 40960
+      two subnets of at most 25 and 50 % of the MACs, both in 40 KiB of RAM
   python -m tflm_reds.build build/my/nested.keras --calibration my.npz
       a model that is nested already: quantise, build and simulate again
   python -m tflm_reds.build --zoo ds_cnn_s_kws --data DIR --epochs 10
@@ -78,10 +80,24 @@ def _add_plan_arguments(group) -> None:
         "--budgets",
         type=float,
         nargs="+",
-        default=[0.25, 0.5, 0.75],
-        help="fractions of the full network's true MACs (default: 0.25 0.5 0.75)",
+        help="fractions of the full network's true MACs (default: 0.25 0.5 0.75, or none where "
+        "another limit is given); each limit takes a value for each subnet or one for all",
     )
-    group.add_argument("--direction", choices=["bottom-up", "top-down"], default="bottom-up")
+    for name, kind, what in (
+        ("--label", float, "fractions of the MACs as the REDS paper counts them"),
+        ("--ram", int, "bytes of the int8 arena of an image cut to the subnet"),
+        ("--flash", int, "bytes of weights and tables of such an image"),
+        ("--ms", float, "milliseconds of an inference, by the times of --latency"),
+    ):
+        group.add_argument(name, type=kind, nargs="+", help=what)
+    group.add_argument("--latency", type=Path, help="a LatencyTable file: times of the layers")
+    group.add_argument("--minimum", type=_positive, default=1, help="least width (default: 1)")
+    group.add_argument(
+        "--multiple", type=_positive, default=1, help="widths are multiples of this, or full"
+    )
+    group.add_argument(
+        "--direction", choices=["bottom-up", "top-down", "joint"], default="bottom-up"
+    )
     group.add_argument(
         "--objective",
         choices=["width", "measured", "product", "sum"],

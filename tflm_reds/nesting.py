@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tflm_reds.budget import Budget, checked_budgets
 from tflm_reds.callbacks import recalibrate
 from tflm_reds.errors import DataError
 from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import read_model
+from tflm_reds.latency import LatencyTable
 from tflm_reds.nested_model import NestedModel
+from tflm_reds.network_costs import network_costs
 from tflm_reds.permute import fold_negative_gammas, permute
 from tflm_reds.plan import Plan
 from tflm_reds.planning import plan_widths
@@ -20,10 +23,11 @@ from tflm_reds.utility import measure_utilities
 def nest(
     model: keras.Model,
     calibration: tuple[np.ndarray, np.ndarray],
-    budgets: Sequence[float] = (0.25, 0.50, 0.75),
+    budgets: Sequence[float | Budget] = (0.25, 0.50, 0.75),
     *,
     loss: str | keras.losses.Loss | None = None,
     plan: Plan | None = None,
+    latency: LatencyTable | None = None,
     **plan_options,
 ) -> NestedModel:
     """Turn a trained model into nested subnets; the full subnet computes the same function.
@@ -31,10 +35,12 @@ def nest(
     Args:
         model: a built Sequential or functional model of supported layers.
         calibration: (x [n, *input shape], y [n] or [n, classes]), a few hundred samples or more.
-        budgets: fractions of the full network's true MACs, ascending; the full network is added.
+        budgets: smallest first; a number is a fraction of the full network's true MACs, a `Budget`
+            may limit RAM, flash and time too. The full network is added.
         loss: for the scores; by default it follows from `y`.
         plan: widths of your own instead of planned ones; `budgets` is then ignored.
-        plan_options: passed to `plan_widths` (direction, objective, minimum, solver);
+        latency: times of the layers, for budgets in milliseconds.
+        plan_options: passed to `plan_widths` (direction, objective, minimum, multiple, solver);
             objective="measured" trains the network for a few minutes to measure how much each
             layer's width matters (`measure_utilities`).
 
@@ -46,21 +52,36 @@ def nest(
     weights = fold_negative_gammas(graph, weights)
     scores = score(graph, weights, x, y, loss)
     weights = permute(graph, weights, scores)
-    if plan is None:
-        if plan_options.get("objective") == "measured":
-            utilities = measure_utilities(graph, weights, x, y, loss=loss)
-            plan_options["objective"] = utilities.objective(graph.groups)
-        plan = plan_graph(graph, scores, budgets, **plan_options)
-    nested = NestedModel.from_weights(graph, weights, plan, name=model.name)
+    if plan is None and plan_options.get("objective") == "measured":
+        utilities = measure_utilities(graph, weights, x, y, loss=loss)
+        plan_options["objective"] = utilities.objective(graph.groups)
+
+    def make(wanted: Sequence[Budget]) -> NestedModel:
+        widths = plan or plan_graph(graph, scores, wanted, latency, **plan_options)
+        return NestedModel.from_weights(graph, weights, widths, name=model.name)
+
+    wanted = () if plan else checked_budgets(budgets)
+    if any(budget.needs_image for budget in wanted):
+        from tflm_reds.measured_costs import keep_limits  # it quantises, which imports this module
+
+        nested = keep_limits(make, wanted, x)
+    else:
+        nested = make(wanted)
     # The full network keeps its statistics; the smaller ones see other inputs than it did.
     recalibrate(nested, x, subnets=range(nested.subnet_count - 1))
     return nested
 
 
-def plan_graph(graph: LayerGraph, scores: Scores, budgets: Sequence[float], **plan_options) -> Plan:
-    """Plan the widths of `graph` for `budgets` of its true MACs."""
-    terms = graph.mac_terms()
-    return plan_widths(graph.groups, scores.sorted_values, terms, budgets, **plan_options)
+def plan_graph(
+    graph: LayerGraph,
+    scores: Scores,
+    budgets: Sequence[float | Budget],
+    latency: LatencyTable | None = None,
+    **plan_options,
+) -> Plan:
+    """Plan the widths of `graph` within `budgets`; options as in `plan_widths`."""
+    costs = network_costs(graph, latency)
+    return plan_widths(graph.groups, scores.sorted_values, costs, budgets, **plan_options)
 
 
 def check_calibration(

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from tflm_reds.budget import Budget, combined_budgets
 from tflm_reds.datasets import Dataset, from_arrays, from_image_folder, load_dataset
 from tflm_reds.errors import DataError, ModelError
 from tflm_reds.keras_reader import load_model
+from tflm_reds.latency import LatencyTable
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.zoo import ZOO, load_zoo
 
@@ -29,7 +32,14 @@ class BuildOptions:
     out: Path | None = None
     name: str | None = None
     board: str = "nano33ble"
-    budgets: Sequence[float] = (0.25, 0.50, 0.75)
+    budgets: Sequence[float] | None = None
+    label: Sequence[float] | None = None
+    ram: Sequence[int] | None = None
+    flash: Sequence[int] | None = None
+    ms: Sequence[float] | None = None
+    latency: Path | None = None
+    minimum: int = 1
+    multiple: int = 1
     direction: str = "bottom-up"
     objective: str = "width"
     float_epochs: int = 15
@@ -48,6 +58,24 @@ class BuildOptions:
         """Where the results go."""
         name = self.model.stem if self.model else self.zoo or "digits"
         return self.out or Path("build") / name
+
+    @property
+    def subnets(self) -> tuple[Budget, ...]:
+        """What each subnet below the full network may cost."""
+        return combined_budgets(
+            macs=self.budgets, label=self.label, ram=self.ram, flash=self.flash, ms=self.ms
+        )
+
+    @property
+    def planning(self) -> dict[str, Any]:
+        """How `nest` plans."""
+        return {
+            "direction": self.direction,
+            "objective": self.objective,
+            "minimum": self.minimum,
+            "multiple": self.multiple,
+            "latency": LatencyTable.load(self.latency) if self.latency else None,
+        }
 
     def joint_rate(self, trained: bool) -> float:
         """Learning rate of joint training: gentle with weights that know more than this data."""

@@ -10,7 +10,7 @@ import numpy as np
 from tflm_reds.budget import Budget, checked_budgets
 from tflm_reds.costs import Costs, LimitMaker
 from tflm_reds.errors import PlanError
-from tflm_reds.solvers.problem import Limit, MacTerm, Term, count_macs
+from tflm_reds.solvers.problem import InfeasibleError, Limit, MacTerm, Term, count_macs
 
 PerGroup = Mapping[str, int] | int
 
@@ -51,7 +51,7 @@ class PlanRequest:
         """Check the arguments, one against the other.
 
         Raises:
-            PlanError: if one is wrong, or the smallest budget cannot be met.
+            PlanError: if one is wrong.
         """
         whole = {group: int(size) for group, size in sizes.items()}
         costs = costs if isinstance(costs, Costs) else Costs(tuple(costs))
@@ -67,23 +67,23 @@ class PlanRequest:
             {group: _allowed(size, least[group], steps[group]) for group, size in whole.items()},
         )
         request.maker.require_terms()
-        request._require_feasible()
         return request
 
-    def _require_feasible(self) -> None:
+    def infeasible(self, number: int, error: InfeasibleError) -> PlanError:
+        """Why no widths meet budget `number`: the limit that the narrowest ones exceed, if any."""
         narrowest = {group: int(widths[0]) for group, widths in self.widths.items()}
-        for number in range(len(self.budgets)):
-            for limit in self.maker.limits(number, {}, alone=True):
-                if limit.cost(narrowest) > limit.capacity:
-                    raise self._infeasible(number, limit, narrowest)
+        for limit in self.maker.limits(number, {}, alone=True):
+            if limit.cost(narrowest) > limit.capacity:
+                return PlanError(self._exceeded(number, limit, narrowest))
+        return error
 
-    def _infeasible(self, number: int, limit: Limit, narrowest: dict[str, int]) -> PlanError:
+    def _exceeded(self, number: int, limit: Limit, narrowest: dict[str, int]) -> str:
         least, layers = limit.cost(narrowest), limit.by_layer(narrowest)
         worst = max(layers, key=layers.__getitem__)
         smallest = f"{least:,} {limit.name}"
         if limit.name == "MACs":
             smallest = f"{ceil(1e4 * least / count_macs(self.costs.macs, self.sizes)) / 1e4:g}"
-        return PlanError(
+        return (
             f"The budget {self.budgets[number]} allows {limit.capacity:,} {limit.name}, but with "
             f"every group at its minimum width the network takes {least:,}, of which layer "
             f"{worst!r} takes {layers[worst]:,}. The smallest feasible budget is {smallest}: raise "

@@ -18,7 +18,7 @@ from tflm_reds.solvers.joint import Scale, solve_joint
 from tflm_reds.solvers.milp import solve_milp
 from tflm_reds.solvers.nested import NestedProblem, Solver, Widths, orders, solve_in_order
 from tflm_reds.solvers.objectives import OBJECTIVES, Objective
-from tflm_reds.solvers.problem import MacTerm, Solution, count_macs
+from tflm_reds.solvers.problem import InfeasibleError, MacTerm, Solution, count_macs
 
 DIRECTIONS = ("bottom-up", "top-down", "joint")
 SOLVERS: dict[str, Solver] = {"exact": solve_exact, "milp": solve_milp}
@@ -79,7 +79,13 @@ def plan_widths(
         time_limit,
     )
     start = time.perf_counter()
-    search = _search(problem, direction, _floor(utilities, request), _weights(weights, problem))
+    alone = _solve_alone(request, problem)
+    scale = Scale(
+        _floor(utilities, request),
+        tuple(solution.upper_bound for solution in alone),
+        _weights(weights, problem),
+    )
+    search = _search(problem, direction, scale, alone)
     seconds = time.perf_counter() - start
     widths = (*search.widths, request.sizes)
     macs = tuple(count_macs(request.costs.macs, w) for w in widths)
@@ -93,7 +99,7 @@ def plan_widths(
         status=search.status,
         values=(*search.values, full),
         upper_bounds=(*search.upper_bounds, full),
-        independent=(*search.independent, full),
+        independent=(*scale.best, full),
         joint_score=search.joint_score,
         joint_bound=search.joint_bound,
         seconds=seconds,
@@ -111,24 +117,35 @@ class _Search:
     status: str
     values: tuple[float, ...]
     upper_bounds: tuple[float, ...]
-    independent: tuple[float, ...]
     joint_score: float
     joint_bound: float
 
 
+def _solve_alone(request: PlanRequest, problem: NestedProblem) -> list[Solution]:
+    """The best widths for each budget without nesting: what nesting is measured by."""
+    solutions = []
+    for number in range(problem.count):
+        try:
+            solutions.append(problem.alone(number))
+        except InfeasibleError as error:
+            raise request.infeasible(number, error) from error
+    return solutions
+
+
 def _search(
-    problem: NestedProblem, direction: str, floor: float, weights: tuple[float, ...]
+    problem: NestedProblem, direction: str, scale: Scale, alone: Sequence[Solution]
 ) -> _Search:
-    alone = [problem.alone(k) for k in range(problem.count)]
-    independent = tuple(solution.upper_bound for solution in alone)
-    scale = Scale(floor, independent, weights)
     if direction == "joint":
         starts = [_in_order(solve_in_order(problem, order)) for order in orders(problem.count)]
         found = solve_joint(problem, scale, [[s.widths for s in start] for start in starts])
-        values = tuple(problem.value(widths) for widths in found.widths)
-        status = _status([*alone, *(solution for start in starts for solution in start)])
-        bounds = (found.objective, found.upper_bound)
-        return _Search(found.widths, status, values, independent, independent, *bounds)
+        return _Search(
+            found.widths,
+            _status([*alone, *(solution for start in starts for solution in start)]),
+            tuple(problem.value(widths) for widths in found.widths),
+            scale.best,
+            found.objective,
+            found.upper_bound,
+        )
     upwards, downwards = orders(problem.count)[:2]
     order = upwards if direction == "bottom-up" else downwards
     solutions = _in_order(solve_in_order(problem, order))
@@ -138,7 +155,6 @@ def _search(
         _status(solutions),
         values,
         tuple(solution.upper_bound for solution in solutions),
-        independent,
         scale.objective(values),
         1.0,
     )

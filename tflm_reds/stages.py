@@ -71,8 +71,7 @@ def make_nested(task: Task, options: BuildOptions, progress: Progress) -> Nested
             progress.say("nested already")
         else:
             calibration = _calibration(dataset, options.seed)
-            planning = {"direction": options.direction, "objective": options.objective}
-            model = nest(model, calibration, options.budgets, **planning)
+            model = nest(model, calibration, options.subnets, **options.planning)
         progress.say(str(model.plan).replace("\n", "\n        "))
     epochs = options.nested_epochs(isinstance(task.model, NestedModel))
     teacher = None if isinstance(task.model, NestedModel) else task.model

@@ -10,6 +10,10 @@ import numpy as np
 from tflm_reds.errors import PlanError
 
 
+class InfeasibleError(PlanError):
+    """No widths meet the limits."""
+
+
 class Term(Protocol):
     """What one layer costs, as a function of the widths of a few channel groups."""
 
@@ -116,19 +120,19 @@ class WidthProblem:
         """The least allowed width of each group."""
         return {group: int(allowed[0]) for group, allowed in self.widths.items()}
 
-    def infeasible(self) -> PlanError:
+    def infeasible(self) -> InfeasibleError:
         """The error that says which limit no widths meet, and which layer forces it."""
         for limit in self.limits:
             cost, layers = limit.cost(self.narrowest), limit.by_layer(self.narrowest)
             if cost > limit.capacity:
                 worst = max(layers, key=layers.__getitem__)
-                return PlanError(
+                return InfeasibleError(
                     f"The narrowest widths take {cost:,} {limit.name}, more than the "
                     f"{limit.capacity:,} allowed; layer {worst!r} alone takes {layers[worst]:,}. "
                     "Raise the budget or lower the minimum widths."
                 )
         names = ", ".join(f"{limit.capacity:,} {limit.name}" for limit in self.limits)
-        return PlanError(f"No widths meet all limits at once: {names}. Raise one of them.")
+        return InfeasibleError(f"No widths meet all limits at once: {names}. Raise one of them.")
 
 
 @dataclass(frozen=True)
