@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from keras_models import MODELS, data, make
+from keras_models import BRANCHING, MODELS, data, make
 from tflm_wheels import pinned_wheel
 
 import tflm_reds as reds
@@ -13,7 +13,7 @@ from tflm_reds.tflite_io import write_reds_model
 from tflm_reds.verify import comparison_inputs, verify
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(MODELS | BRANCHING))
 def test_keras_to_c_and_tflm(name, tmp_path):
     model = make(name, seed=11, negative_gammas=True)
     x, y = data(model, 200)

@@ -1,18 +1,27 @@
 """quantize: one int8 weight set, prefix law, accuracy near float, and clear refusals."""
 
 import itertools
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
-from keras_models import MODELS, data, make
+from keras_models import BRANCHING, MODELS, data, make
 
 import tflm_reds as reds
+from tflm_reds.activation_scales import activation_scales, affine
+from tflm_reds.channel_order import sort_channels
+from tflm_reds.channels import uncut
 from tflm_reds.errors import DataError, ModelError, QuantizationError
-from tflm_reds.quantization import affine, c_identifier, fuse
-from tflm_reds.quantized import QuantizedNet, active_weights
+from tflm_reds.fusion import fuse
+from tflm_reds.graph import LayerGraph, Node
+from tflm_reds.quantization import c_identifier
+from tflm_reds.quantized import QuantizedNet, QuantOp, active_weights
+from tflm_reds.quantized_tensor import QuantTensor
+from tflm_reds.reference import run_op
+from tflm_reds.wide_sums import split_wide_sums
 
-NAMES = sorted(MODELS)
+NAMES = sorted(MODELS | BRANCHING)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -35,7 +44,7 @@ def test_int8_follows_float_in_every_subnet(pair):
 
 
 def test_prefix_law_on_int8(pair):
-    _, net, _ = pair
+    net = sort_channels(pair[1])
     for op in net.ops:
         if op.weights is None:
             continue
@@ -47,11 +56,11 @@ def test_prefix_law_on_int8(pair):
 
 def test_one_weight_set_in_range(pair):
     nested, net, _ = pair
-    kernels = [k for k in nested.subnet_arrays(nested.subnet_count - 1) if k.endswith("kernel")]
     arrays = nested.subnet_arrays(nested.subnet_count - 1)
+    kernels = [k for k in arrays if k.endswith(("kernel", "alpha"))]
     assert net.weight_bytes == sum(arrays[k].size for k in kernels)
     for op in net.ops:
-        if op.weights is not None:
+        if op.is_linear:
             assert op.weights.dtype == np.int8
             # Every channel uses its full range: the scale comes from the full kernel.
             rows = op.weights.astype(int)
@@ -88,6 +97,94 @@ def test_relu_and_batch_norm_fuse_but_leaky_relu_stays():
     assert kinds == [("conv2d", "relu"), ("max_pool", "none"), ("conv2d", "none"),
                      ("leaky_relu", "none"), ("flatten", "none"), ("dense", "relu6"),
                      ("dense", "none"), ("softmax", "none")]  # fmt: skip
+
+
+def test_a_tensor_that_others_read_is_not_fused():
+    """In `residual` the stem's ReLU is read twice, and an Add fuses the ReLU behind it."""
+    graph, _ = reds.read_model(make("residual"))
+    steps = {step.head.name: step for step in fuse(graph)}
+    assert steps["stem"].batch_norm.name == "bn_stem" and steps["stem"].activation == "relu"
+    assert steps["add"].inputs == ("outer", "stem") and steps["add"].activation == "relu"
+    assert steps["down"].inputs == steps["shortcut"].inputs == ("add",)
+
+
+def node(name, op, *inputs) -> Node:
+    return Node(name, op, inputs, (4,), uncut(4))
+
+
+def test_relu_behind_a_shared_tensor_stands_alone():
+    nodes = (
+        node("in", "input"),
+        node("conv", "conv2d", "in"),
+        node("relu", "relu", "conv"),
+        node("sum", "add", "relu", "conv"),
+        node("relu6", "relu6", "sum"),
+    )
+    steps = [(step.head.name, step.inputs, step.activation) for step in fuse(LayerGraph(nodes))]
+    assert steps == [
+        ("conv", ("in",), "none"),
+        ("relu", ("conv",), "none"),
+        ("sum", ("relu", "conv"), "relu6"),
+    ]
+
+
+def concatenated(*ops: str) -> list:
+    """Steps of a concatenation of layers of these ops, and of a pool behind it."""
+    nodes = [node(f"{op}_{i}", op, "in") for i, op in enumerate(ops)]
+    joined = node("joined", "concatenate", *(n.name for n in nodes))
+    tail = [node("pool", "max_pool", "joined"), node("after", "dense", "pool")]
+    return fuse(LayerGraph((node("in", "input"), *nodes, joined, *tail)))
+
+
+def test_concatenated_tensors_share_the_union_of_their_ranges():
+    steps = concatenated("conv2d", "prelu", "max_pool")
+    ranges = {
+        "in": (-1.0, 1.0), "conv2d_0": (0.0, 5.0), "prelu_1": (-3.0, 1.0),
+        "max_pool_2": (-1.0, 1.0), "joined": (-3.0, 5.0), "pool": (-2.0, 5.0), "after": (0.0, 9.0),
+    }  # fmt: skip
+    scales = activation_scales("in", steps, ranges)
+    # The input too: the pool beside it keeps its scale.
+    tied = {"in", "conv2d_0", "prelu_1", "max_pool_2", "joined", "pool"}
+    assert {name: scales[name] for name in tied} == dict.fromkeys(tied, affine(-3.0, 5.0))
+    assert scales["after"] == affine(0.0, 9.0)
+
+
+def test_only_softmaxes_are_concatenated_with_a_softmax():
+    ranges = dict.fromkeys(
+        ["in", "softmax_0", "softmax_1", "dense_1", "joined", "pool", "after"], (0.0, 1.0)
+    )
+    scales = activation_scales("in", concatenated("softmax", "softmax"), ranges)
+    assert scales["softmax_1"] == scales["pool"] == (1 / 256, -128) != scales["after"]
+    with pytest.raises(QuantizationError, match=r"'softmax_0' is concatenated with 'dense_1'"):
+        activation_scales("in", concatenated("softmax", "dense"), ranges)
+
+
+def test_a_sum_of_many_tensors_becomes_sums_of_two():
+    tensors = {name: QuantTensor(name, (4,), 0.1, zp, (4,)) for name, zp in
+               (("a", -128), ("b", 0), ("c", 5), ("d", 127), ("sum", 0))}  # fmt: skip
+    wide = QuantOp("ADD", "sum", ("a", "b", "c", "d"), "sum", "relu")
+    tensors, ops = split_wide_sums(tensors, [wide])
+    assert [(op.inputs, op.output, op.activation) for op in ops] == [
+        (("a", "b"), "sum/sum_0", "none"),
+        (("sum/sum_0", "c"), "sum/sum_1", "none"),
+        (("sum/sum_1", "d"), "sum", "relu"),
+    ]
+    net = QuantizedNet("sums", tensors, ops, (1.0,))
+    values = {name: np.full((1, 4), 127, np.int8) for name in "abcd"}
+    for op in ops:
+        values[op.output] = run_op(net, op, 0, [values[name] for name in op.inputs])
+    highest = sum((127 - tensors[name].zero_point) * 0.1 for name in "abcd")
+    partial = tensors["sum/sum_1"]
+    real = (float(values[partial.name][0, 0]) - partial.zero_point) * partial.scale
+    assert abs(real - (highest - 0.0)) <= 1.5 * partial.scale + 0.1  # d adds nothing
+
+
+def test_a_layer_without_int8_form_is_refused(monkeypatch):
+    nested = reds.nest(make("mlp"), data(make("mlp"), 50), budgets=(0.5,))
+    nodes = nested.graph.nodes
+    monkeypatch.setattr(nested, "graph", LayerGraph((nodes[0], replace(nodes[1], op="gelu"))))
+    with pytest.raises(QuantizationError, match=r"'fc1' \(gelu\) has no int8 form"):
+        reds.quantize(nested, data(make("mlp"), 50)[0])
 
 
 def test_affine_covers_the_range_and_zero():

@@ -96,7 +96,7 @@ def test_nest_train_save_load_and_read_again(tmp_path):
     graph, weights = read_model(subnet)
     assert graph.groups == nested.plan.widths[0]
     assert_same(write_model(graph, weights)(x), subnet(x))
-    with pytest.raises(QuantizationError, match=r"'positions'.*float only.*subnet"):
+    with pytest.raises(QuantizationError, match=r"'positions'.*stay float.*subnet"):
         quantize(nested, x)
 
 

@@ -73,6 +73,8 @@ def _orders(net: QuantizedNet) -> _Orders:
 
 def _order(net: QuantizedNet, op: QuantOp, orders: _Orders) -> np.ndarray:
     target, first = net.target(op), orders[op.inputs[0]]
+    if not target.is_cut:
+        return np.arange(target.full_channels)
     if op.kind in ("CONV_2D", "FULLY_CONNECTED"):
         return np.argsort(target.levels, kind="stable")
     if op.kind == "DEPTHWISE_CONV_2D":
@@ -80,8 +82,6 @@ def _order(net: QuantizedNet, op: QuantOp, orders: _Orders) -> np.ndarray:
         return (first[:, None] * times + np.arange(times)).ravel()
     if op.kind == "CONCATENATION":
         return _merged_order([net.tensors[name] for name in op.inputs], orders)
-    if op.kind == "RESHAPE" and target.full_channels != len(first):
-        return np.arange(target.full_channels)
     if any(not np.array_equal(first, orders[name]) for name in op.inputs[1:]):
         raise QuantizationError(
             f"{op.kind} {op.name} reads {' and '.join(op.inputs)}, whose channels the subnets keep "

@@ -31,9 +31,6 @@ BATCH_NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
 
 LINEAR_OPS = ("conv2d", "depthwise_conv2d", "dense")
 
-FLOAT_ONLY_OPS = ("layer_norm", "gelu", "position_embedding", "attention", "token_mean")
-"""Nodes of Vision Transformers, which are planned and trained but not quantised."""
-
 NORM_OPS = ("batch_norm", "layer_norm")
 """Nodes whose weights each subnet has of its own."""
 

@@ -5,25 +5,20 @@ scale and its offset into each subnet's bias (ARCHITECTURE contract 3, `one int8
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tflm_reds.calibrate import Ranges, calibrate
+from tflm_reds.activation_scales import activation_scales
+from tflm_reds.calibrate import calibrate
 from tflm_reds.errors import QuantizationError
-from tflm_reds.graph import (
-    BATCH_NORM_WEIGHTS,
-    FLOAT_ONLY_OPS,
-    LINEAR_OPS,
-    LayerGraph,
-    Node,
-    Weights,
-)
+from tflm_reds.fusion import Step, fuse
+from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, Node, Weights
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import check_calibration
 from tflm_reds.quantized import QuantizedNet, QuantOp
-from tflm_reds.quantized_tensor import QuantTensor
+from tflm_reds.quantized_tensor import QuantPart, QuantTensor
+from tflm_reds.wide_sums import split_wide_sums
 
 _KINDS = {
     "conv2d": "CONV_2D",
@@ -32,6 +27,10 @@ _KINDS = {
     "relu": "RELU",
     "relu6": "RELU6",
     "leaky_relu": "LEAKY_RELU",
+    "prelu": "PRELU",
+    "hard_swish": "HARD_SWISH",
+    "add": "ADD",
+    "concatenate": "CONCATENATION",
     "max_pool": "MAX_POOL_2D",
     "average_pool": "AVERAGE_POOL_2D",
     "mean": "MEAN",
@@ -40,18 +39,9 @@ _KINDS = {
     "reshape": "RESHAPE",
     "softmax": "SOFTMAX",
 }
-# TFLM's stand-alone RELU6 clamps without rescaling; the others move values unchanged.
-_KEEPS_SCALE = ("max_pool", "average_pool", "pad", "flatten", "reshape", "relu6")
 
-
-@dataclass(frozen=True)
-class Step:
-    """Nodes that become one TFLM op: a head, its batch-norm and its fused activation."""
-
-    head: Node
-    batch_norm: Node | None
-    activation: str
-    last: Node
+_Arrays = Sequence[Mapping[str, np.ndarray]]
+"""Weights of each subnet, as NestedModel.subnet_arrays gives them."""
 
 
 def quantize(
@@ -61,18 +51,20 @@ def quantize(
 
     Raises:
         DataError: if `x` does not fit the model.
-        QuantizationError: if a bias leaves int32, a batch-norm scale is not positive, or the net
-            is a Vision Transformer.
+        QuantizationError: if a layer has no int8 form, a bias leaves int32, a batch-norm scale is
+            not positive, or a softmax is concatenated with something else.
     """
     graph = nested.graph
-    _require_integer_ops(graph)
     x, _ = check_calibration(graph, x)
     steps = fuse(graph)
-    ranges = calibrate(nested, x, [graph.nodes[0].name, *(step.last.name for step in steps)])
-    sources = _sources(graph, steps)
-    tensors = _tensors(nested, steps, sources, ranges)
+    _check_kinds(steps)
+    source = graph.nodes[0]
+    ranges = calibrate(nested, x, [source.name, *(step.last.name for step in steps)])
+    scales = activation_scales(source.name, steps, ranges)
+    last_nodes = {source.name: source} | {step.head.name: step.last for step in steps}
+    tensors = {name: _tensor(nested, name, last_nodes[name], scales[name]) for name in last_nodes}
     arrays = [nested.subnet_arrays(k) for k in range(nested.subnet_count)]
-    ops = tuple(_op(step, tensors[sources[step.head.name]], arrays) for step in steps)
+    tensors, ops = split_wide_sums(tensors, [_op(step, tensors, arrays) for step in steps])
     return QuantizedNet(
         name=c_identifier(name or nested.name),
         tensors=tensors,
@@ -82,81 +74,33 @@ def quantize(
     )
 
 
-def fuse(graph: LayerGraph) -> list[Step]:
-    """Group the nodes into TFLM ops: batch-norm and ReLU join the layer before them."""
-    steps: list[Step] = []
-    for node in graph.nodes[1:]:
-        previous = steps[-1] if steps else None
-        if node.op == "batch_norm":
-            assert previous is not None  # the reader refuses batch-norm anywhere else
-            steps[-1] = Step(previous.head, node, "none", node)
-        elif previous and node.op in ("relu", "relu6") and _fuses_relu(previous):
-            steps[-1] = Step(previous.head, previous.batch_norm, node.op, node)
-        else:
-            steps.append(Step(node, None, "none", node))
-    return steps
-
-
-def _require_integer_ops(graph: LayerGraph) -> None:
-    for node in graph.nodes:
-        if node.op in FLOAT_ONLY_OPS or (node.op == "dense" and len(node.shape) > 1):
-            raise QuantizationError(
-                f"Layer {node.name!r} ({node.op} on {node.shape}) has no int8 kernel: Vision "
-                "Transformers are planned and trained, in float only. Take a float subnet with "
-                "nested.subnet(k), or use a convolutional network."
-            )
-
-
 def c_identifier(name: str) -> str:
     """`name` as a C identifier in lower case."""
     text = re.sub(r"\W+", "_", name.strip(), flags=re.ASCII).strip("_").lower() or "model"
     return f"m_{text}" if text[0].isdigit() else text
 
 
-def _fuses_relu(step: Step) -> bool:
-    return step.activation == "none" and step.head.op in (*LINEAR_OPS, "max_pool", "average_pool")
-
-
-def _sources(graph: LayerGraph, steps: list[Step]) -> dict[str, str]:
-    """Name of the tensor that each step reads, by the step's head: fused nodes have no tensor."""
-    made = {graph.nodes[0].name: graph.nodes[0].name}
-    made |= {step.last.name: step.head.name for step in steps}
-    return {step.head.name: made[step.head.inputs[0]] for step in steps}
-
-
-def _tensors(
-    nested: NestedModel, steps: list[Step], sources: dict[str, str], ranges: Ranges
-) -> dict[str, QuantTensor]:
-    """The input, and the tensor of each step by the name of its head."""
-    first = nested.graph.nodes[0]
-    tensors = {first.name: _tensor(nested, first, *affine(*ranges[first.name]))}
+def _check_kinds(steps: Sequence[Step]) -> None:
     for step in steps:
-        source = tensors[sources[step.head.name]]
-        if step.head.op in _KEEPS_SCALE:
-            scale, zero_point = source.scale, source.zero_point
-        elif step.head.op == "softmax":
-            scale, zero_point = 1 / 256, -128
-        else:
-            scale, zero_point = affine(*ranges[step.last.name])
-        tensors[step.head.name] = _tensor(nested, step.last, scale, zero_point, step.head.name)
-    return tensors
+        head = step.head
+        if head.op not in _KINDS or (head.op == "dense" and len(head.shape) > 1):
+            raise QuantizationError(
+                f"Layer {head.name!r} ({head.op} on {head.shape}) has no int8 form: networks "
+                "with it are planned and trained, and their subnets stay float. Use "
+                "nested.subnet(k)."
+            )
 
 
-def _tensor(
-    nested: NestedModel, node: Node, scale: float, zero_point: int, name: str | None = None
-) -> QuantTensor:
-    channels = tuple(node.active_channels(widths) for widths in nested.plan.widths)
-    return QuantTensor(name or node.name, node.shape, scale, zero_point, channels, node.positions)
+def _tensor(nested: NestedModel, name: str, node: Node, scale: tuple[float, int]) -> QuantTensor:
+    widths = nested.plan.widths
+    channels = tuple(node.active_channels(w) for w in widths)
+    parts = tuple(QuantPart(p.channels, tuple(p.active(w) for w in widths)) for p in node.parts)
+    if len(parts) == 1 or set(channels) == {node.channels}:
+        parts = ()
+    return QuantTensor(name, node.shape, *scale, channels, node.positions, parts)
 
 
-def affine(low: float, high: float) -> tuple[float, int]:
-    """(float32 scale, zero point) of int8 for the range [low, high], zero included."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = float(np.float32(max(high - low, 1e-6) / 255))
-    return scale, int(np.clip(round(-128 - low / scale), -128, 127))
-
-
-def _op(step: Step, source: QuantTensor, arrays: list[dict[str, np.ndarray]]) -> QuantOp:
+def _op(step: Step, tensors: Mapping[str, QuantTensor], arrays: _Arrays) -> QuantOp:
     head = step.head
     attributes = {
         "stride": head.stride,
@@ -167,12 +111,24 @@ def _op(step: Step, source: QuantTensor, arrays: list[dict[str, np.ndarray]]) ->
         "alpha": head.slope,
     }
     if head.op in LINEAR_OPS:
-        attributes |= _quantize_weights(step, source, arrays)
+        source, target = tensors[step.inputs[0]], tensors[head.name]
+        attributes |= _quantize_weights(step, source, target, arrays)
+    if head.op == "prelu":
+        attributes |= _quantize_slopes(arrays[-1][f"{head.name}/alpha"])
     kind, activation = _KINDS[head.op], step.activation
-    return QuantOp(kind, head.name, (source.name,), head.name, activation, **attributes)
+    return QuantOp(kind, head.name, step.inputs, head.name, activation, **attributes)
 
 
-def _quantize_weights(step: Step, source: QuantTensor, arrays: list[dict[str, np.ndarray]]) -> dict:
+def _quantize_slopes(alpha: np.ndarray) -> dict:
+    """PRELU's slopes [channels], symmetric, in TFLM's shape."""
+    scale = float(np.float32(max(np.abs(alpha).max(), 1e-6) / 127))
+    slopes = np.round(alpha.astype(np.float64) / scale).astype(np.int8)
+    return {"weights": slopes.reshape(1, 1, -1), "alpha": scale}
+
+
+def _quantize_weights(
+    step: Step, source: QuantTensor, target: QuantTensor, arrays: _Arrays
+) -> dict:
     head = step.head
     kernel = arrays[-1][f"{head.name}/kernel"].astype(np.float64)
     rows = _rows(head, kernel)
@@ -181,7 +137,7 @@ def _quantize_weights(step: Step, source: QuantTensor, arrays: list[dict[str, np
     scales, biases = [], []
     for k, subnet in enumerate(arrays):
         gain, offset = _gain_and_offset(step, subnet, k)
-        scale = (kernel_scale[: len(gain)] * gain).astype(np.float32)
+        scale = (target.take(kernel_scale, k, axis=0) * gain).astype(np.float32)
         scales.append(scale)
         biases.append(_quantize_bias(head, offset, source.scale * scale.astype(np.float64), k))
     weights = _from_rows(head, integers, kernel.shape, source)
@@ -190,8 +146,7 @@ def _quantize_weights(step: Step, source: QuantTensor, arrays: list[dict[str, np
 
 def _gain_and_offset(step: Step, weights: Weights, subnet: int) -> tuple[np.ndarray, np.ndarray]:
     """Linear layer and batch-norm as gain * (kernel . x) + offset, per output channel."""
-    kernel = weights[f"{step.head.name}/kernel"]
-    size = kernel.shape[2 if step.head.op == "depthwise_conv2d" else -1]
+    size = len(_rows(step.head, weights[f"{step.head.name}/kernel"]))
     bias = weights.get(f"{step.head.name}/bias", np.zeros(size)).astype(np.float64)
     if step.batch_norm is None:
         return np.ones(size), bias
@@ -224,7 +179,7 @@ def _quantize_bias(head: Node, offset: np.ndarray, unit: np.ndarray, subnet: int
 def _rows(head: Node, kernel: np.ndarray) -> np.ndarray:
     """The kernel as [output channel, everything else]."""
     if head.op == "depthwise_conv2d":
-        return kernel[..., 0].reshape(-1, kernel.shape[2]).T
+        return kernel.reshape(-1, kernel.shape[2] * kernel.shape[3]).T
     return kernel.reshape(-1, kernel.shape[-1]).T
 
 
@@ -233,7 +188,7 @@ def _from_rows(
 ) -> np.ndarray:
     """Integers [out, everything else] in the layout of QuantOp.weights."""
     if head.op == "depthwise_conv2d":
-        return np.ascontiguousarray(rows.T.reshape(kernel_shape[:3]))
+        return np.ascontiguousarray(rows.T.reshape(*kernel_shape[:2], -1))
     if head.op == "conv2d":
         return np.ascontiguousarray(rows.reshape(-1, *kernel_shape[:3]))
     by_position = rows.reshape(len(rows), source.positions, -1)

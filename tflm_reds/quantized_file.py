@@ -12,7 +12,7 @@ import numpy as np
 from tflm_reds.errors import ModelError
 from tflm_reds.files import atomic_path
 from tflm_reds.quantized import QuantizedNet, QuantOp
-from tflm_reds.quantized_tensor import Part, QuantTensor
+from tflm_reds.quantized_tensor import QuantPart, QuantTensor
 
 SCHEMA = 2
 
@@ -101,5 +101,5 @@ def _from_structure(structure: dict, file: Mapping[str, np.ndarray]) -> Quantize
 
 
 def _tensor(values: dict) -> QuantTensor:
-    parts = (Part(part["size"], tuple(part["channels"])) for part in values.pop("parts"))
+    parts = (QuantPart(part["size"], tuple(part["channels"])) for part in values.pop("parts"))
     return QuantTensor(**values, parts=tuple(parts))

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Part:
+class QuantPart:
     """Consecutive channels, of which each subnet keeps the first ones.
 
     Attributes:
@@ -38,7 +38,7 @@ class QuantTensor:
     zero_point: int
     channels: tuple[int, ...]
     positions: int = 1
-    parts: tuple[Part, ...] = ()
+    parts: tuple[QuantPart, ...] = ()
 
     @property
     def full_channels(self) -> int:
@@ -76,33 +76,33 @@ class QuantTensor:
         return array[(slice(None),) * (axis % array.ndim) + (prefix,)]
 
     @property
-    def _parts(self) -> tuple[Part, ...]:
-        return self.parts or (Part(self.full_channels, self.channels),)
+    def _parts(self) -> tuple[QuantPart, ...]:
+        return self.parts or (QuantPart(self.full_channels, self.channels),)
 
 
-def join_parts(tensors: list[QuantTensor]) -> tuple[Part, ...]:
+def join_parts(tensors: list[QuantTensor]) -> tuple[QuantPart, ...]:
     """Parts of the tensors side by side; a flattened one repeats its parts at each position."""
     parts = [part for tensor in tensors for part in tensor._parts * tensor.positions]
     return tuple(parts) if any(tensor.is_cut for tensor in tensors) else ()
 
 
-def repeat_parts(parts: tuple[Part, ...], times: int) -> tuple[Part, ...]:
+def repeat_parts(parts: tuple[QuantPart, ...], times: int) -> tuple[QuantPart, ...]:
     """Parts after a depthwise convolution that makes `times` channels of each."""
     return tuple(
-        Part(part.size * times, tuple(channels * times for channels in part.channels))
+        QuantPart(part.size * times, tuple(channels * times for channels in part.channels))
         for part in parts
     )
 
 
-def keep_parts(parts: tuple[Part, ...], subnets: tuple[int, ...]) -> tuple[Part, ...]:
+def keep_parts(parts: tuple[QuantPart, ...], subnets: tuple[int, ...]) -> tuple[QuantPart, ...]:
     """Parts of the network of some subnets, ascending, cut to the largest of them."""
     kept = [
-        Part(part.channels[subnets[-1]], tuple(part.channels[k] for k in subnets))
+        QuantPart(part.channels[subnets[-1]], tuple(part.channels[k] for k in subnets))
         for part in parts
         if part.channels[subnets[-1]]
     ]
     return tuple(kept) if any(set(part.channels) != {part.size} for part in kept) else ()
 
 
-def _levels(part: Part) -> np.ndarray:
+def _levels(part: QuantPart) -> np.ndarray:
     return np.searchsorted(part.channels, np.arange(part.size), side="right")

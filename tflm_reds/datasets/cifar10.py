@@ -55,7 +55,7 @@ def load_cifar10(
     x, y = _scaled(_jpegs(path, arrays, "train"), scale), arrays["y_train"].astype(np.int64)
     training, validation = hold_out(y, VALIDATION)
     return Dataset(
-        name="cifar10",
+        name="cifar10" if test == "jpeg" else "cifar10_lossless",
         x_train=x[training],
         y_train=y[training],
         x_validation=x[validation],
