@@ -22,8 +22,9 @@ def train_float(
 
     Selection is on the validation part; the test part is never seen.
     """
+    batches = training_batches(dataset.x_train, dataset.y_train, batch_size, dataset.augment)
     model.compile(
-        _adam(rate, len(dataset.x_train), batch_size, epochs),
+        _adam(rate, epochs * len(batches)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -31,7 +32,7 @@ def train_float(
         "val_accuracy", patience=epochs, mode="max", restore_best_weights=True
     )
     model.fit(
-        training_batches(dataset.x_train, dataset.y_train, batch_size, dataset.augment),
+        batches,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
         validation_data=(dataset.x_validation, dataset.y_validation),
@@ -72,9 +73,7 @@ def fine_tune(
     batches = lessons(dataset, batch_size, teacher, trust, mixing)
     classes = nested.graph.nodes[-1].shape[-1]
     y_validation = np.eye(classes, dtype=np.float32)[dataset.y_validation]
-    optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(rate, max(1, epochs * len(batches)))
-    )
+    optimizer = _adam(rate, epochs * len(batches))
     nested.compile(optimizer, "categorical_crossentropy", ["accuracy"])
     validated = len(dataset.x_validation) > 0
     chosen = [Distillation(alpha), StopOnNaN(), *callbacks]
@@ -141,6 +140,5 @@ def accuracy(outputs: np.ndarray, y: np.ndarray) -> float | None:
     return float(np.mean(outputs.argmax(-1) == y)) if len(y) else None
 
 
-def _adam(rate: float, samples: int, batch_size: int, epochs: int) -> keras.optimizers.Optimizer:
-    steps = max(1, epochs * -(-samples // batch_size))
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
+def _adam(rate: float, steps: int) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, max(1, steps)))
