@@ -3,7 +3,6 @@
 import itertools
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 from keras_models import BRANCHING, MODELS, data, make
@@ -225,14 +224,29 @@ def test_negative_gamma_is_refused():
         reds.quantize(nested, x)
 
 
-def test_bias_beyond_int32_is_refused():
+def test_tiny_weights_beside_a_large_offset_keep_the_offset():
+    """As in dead channels of pretrained nets; the bias in units of such weights leaves int32."""
     model = make("mlp", seed=9)
     layer = model.get_layer("fc2")
     kernel, bias = layer.get_weights()
-    bias[0], kernel[:, 0] = 1e4, 1e-9
+    bias[0], kernel[:, 0] = 2.0, 1e-12
     layer.set_weights([kernel, bias])
     x, y = data(model, 100)
     nested = reds.nest(model, (x, y))
-    with pytest.raises(QuantizationError, match="bias of 'fc2'"):
+    net = reds.quantize(nested, x)
+    op = next(op for op in net.ops if op.name == "fc2")
+    for k in range(net.subnet_count):
+        assert np.abs(op.biases[k].astype(np.int64)).max() <= 2**28
+        outputs = net.dequantize_output(net.run(net.quantize_input(x), k))
+        floats = nested.subnet(k).predict(x, verbose=0)
+        assert np.abs(outputs - floats).max() < 0.1 * np.abs(floats).max()
+
+
+def test_bias_that_is_not_finite_is_refused():
+    model = make("ds_cnn", seed=9)
+    x, y = data(model, 100)
+    nested = reds.nest(model, (x, y))
+    beta = nested.backbone.get_layer("bn1").norms[0].beta
+    beta.assign(beta * np.nan)
+    with pytest.raises(QuantizationError, match="bias of 'conv1', channel 0, subnet 0 is nan"):
         reds.quantize(nested, x)
-    assert isinstance(nested, keras.Model)

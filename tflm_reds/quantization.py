@@ -40,6 +40,8 @@ _KINDS = {
     "softmax": "SOFTMAX",
 }
 
+LARGEST_BIAS = 2**28
+
 _Arrays = Sequence[Mapping[str, np.ndarray]]
 """Weights of each subnet, as NestedModel.subnet_arrays gives them."""
 
@@ -51,7 +53,7 @@ def quantize(
 
     Raises:
         DataError: if `x` does not fit the model.
-        QuantizationError: if a layer has no int8 form, a bias leaves int32, a batch-norm scale is
+        QuantizationError: if a layer has no int8 form, a bias is not finite, a batch-norm scale is
             not positive, or a softmax is concatenated with something else.
     """
     graph = nested.graph
@@ -132,14 +134,22 @@ def _quantize_weights(
     head = step.head
     kernel = arrays[-1][f"{head.name}/kernel"].astype(np.float64)
     rows = _rows(head, kernel)
+    affine = [_gain_and_offset(step, subnet, k) for k, subnet in enumerate(arrays)]
     kernel_scale = np.maximum(np.abs(rows).max(axis=1), 1e-12) / 127
+    for k, (gain, offset) in enumerate(affine):
+        # A channel of tiny weights beside its offset gets coarser ones, so that its bias fits.
+        least = np.abs(offset) / (source.scale * gain * LARGEST_BIAS)
+        channels = target.take(np.arange(len(rows)), k, axis=0)
+        kernel_scale[channels] = np.maximum(kernel_scale[channels], least)
     integers = np.round(rows / kernel_scale[:, None]).astype(np.int8)
-    scales, biases = [], []
-    for k, subnet in enumerate(arrays):
-        gain, offset = _gain_and_offset(step, subnet, k)
-        scale = (target.take(kernel_scale, k, axis=0) * gain).astype(np.float32)
-        scales.append(scale)
-        biases.append(_quantize_bias(head, offset, source.scale * scale.astype(np.float64), k))
+    scales = [
+        (target.take(kernel_scale, k, axis=0) * gain).astype(np.float32)
+        for k, (gain, _) in enumerate(affine)
+    ]
+    biases = [
+        _quantize_bias(head, offset, source.scale * scales[k].astype(np.float64), k)
+        for k, (_, offset) in enumerate(affine)
+    ]
     weights = _from_rows(head, integers, kernel.shape, source)
     return {"weights": weights, "scales": tuple(scales), "biases": tuple(biases)}
 
@@ -166,12 +176,11 @@ def _gain_and_offset(step: Step, weights: Weights, subnet: int) -> tuple[np.ndar
 
 def _quantize_bias(head: Node, offset: np.ndarray, unit: np.ndarray, subnet: int) -> np.ndarray:
     bias = np.round(offset / unit)
-    worst = int(np.abs(bias).argmax())
-    if not np.isfinite(bias).all() or abs(bias[worst]) >= 2**30:
+    if not np.isfinite(bias).all():
+        worst = int(np.flatnonzero(~np.isfinite(bias))[0])
         raise QuantizationError(
-            f"The bias of {head.name!r}, channel {worst}, subnet {subnet} is {bias[worst]:.3g} "
-            "steps, beyond 2^30: its weights are tiny beside its offset. Retrain with a smaller "
-            "batch-norm offset or remove that unit."
+            f"The bias of {head.name!r}, channel {worst}, subnet {subnet} is {bias[worst]:.3g}. "
+            "Its weights or its batch-norm hold NaN or infinity: train again, at a lower rate."
         )
     return bias.astype(np.int32)
 
