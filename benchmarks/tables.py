@@ -17,7 +17,7 @@ from tflm_reds.report import Report, render_table
 from tflm_reds.report.model import report_from_dict
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/results.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/theory.md")
 BLOCK = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -82,14 +82,57 @@ def switching() -> str:
     return table(["network", "setter, instructions", "first inference after it, more"], rows)
 
 
+PAPER_SOLVER = {
+    "ds_cnn_s_fashion_mnist": "19 min",
+    "ds_cnn_s_cifar10": "90 min",
+    "ds_cnn_l_kws": "3 h or more",
+    "mobilenet_v1_100_vww": "10,000 s limit, 30 to 50 GB",
+}
+"""The paper's time for the same network, with Gurobi (its appendix and README)."""
+
+
 def planner() -> str:
-    """Worst seconds, gap and memory of the exact planner."""
-    rows, results = [], [r for r in read_rows("planner") if r["solver"] == "exact"]
-    for name in sorted({row["name"] for row in results}):
+    """Worst seconds, gap and memory of whole plans by the exact planner."""
+    rows, results = [], read_rows("planner")
+    for name in dict.fromkeys(row["name"] for row in results):
         mine = [row for row in results if row["name"] == name]
-        worst = {key: max(row[key] for row in mine) for key in ("seconds", "gap", "peak_mb")}
-        rows.append([name, len(mine), worst["seconds"], worst["gap"], worst["peak_mb"]])
-    return table(["network", "plans", "worst s per budget", "worst gap", "worst MB"], rows)
+        steps = [row for row in mine if row["direction"] != "joint"]
+        joint = [row for row in mine if row["direction"] == "joint"]
+        rows.append(
+            [
+                name,
+                mine[0]["groups"],
+                len(mine),
+                f"{_largest(steps, 'seconds'):.2f}",
+                f"{_largest(steps, 'gap'):.1g}",
+                f"{_largest(joint, 'seconds'):.2f}",
+                f"{_largest(joint, 'gap'):.1g}",
+                f"{_largest(mine, 'peak_mb'):.1f}",
+                PAPER_SOLVER.get(name, ""),
+            ]
+        )
+    header = ["network", "groups", "plans", "worst s", "worst gap", "joint: worst s", "worst gap"]
+    return table([*header, "worst MB", "paper"], rows)
+
+
+def _largest(rows: list[dict], key: str) -> float:
+    return max(row[key] for row in rows if key in row)
+
+
+def nesting_ratios() -> str:
+    """What subnets keep of the best widths for their budget alone, sum of importance."""
+    rows, results = [], [row for row in read_rows("planner") if row["objective"] == "sum"]
+    for name in dict.fromkeys(row["name"] for row in results):
+        mine = [row for row in results if row["name"] == name]
+        cells = [name, len(mine) // 3]
+        for key in ("worst_ratio", "joint_score"):
+            for direction in ("bottom-up", "top-down", "joint"):
+                found = [row[key] for row in mine if row["direction"] == direction]
+                cells.append(f"{min(found):.6f}")
+        bounds = [row["joint_bound"] for row in mine if row["direction"] == "joint"]
+        rows.append([*cells, f"{min(bounds):.6f}"])
+    header = ["network", "score sets", "bottom-up", "top-down", "joint"]
+    return table([*header, *(f"score, {name}" for name in header[2:]), "bound"], rows)
 
 
 def choice() -> str:
@@ -161,6 +204,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "canonical": canonical,
     "switching": switching,
     "planner": planner,
+    "nesting_ratios": nesting_ratios,
     "choice": choice,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},

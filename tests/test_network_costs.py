@@ -54,7 +54,7 @@ def residual(classes: int = 4) -> Model:
     return Model(inputs, layers.Dense(classes, name="fc")(layers.GlobalAveragePooling2D()(x)))
 
 
-@pytest.mark.parametrize("build", [ds_cnn, flattening_cnn])
+@pytest.mark.parametrize("build", [ds_cnn, flattening_cnn, residual])
 def test_ram_and_flash_are_those_of_the_image(build):
     """On chains exactly; with branches no arena is smaller than the model says."""
     graph, weights = read_model(shake(build()))
