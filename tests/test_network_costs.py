@@ -16,6 +16,7 @@ from tflm_reds.network_costs import network_costs
 from tflm_reds.plan import Plan
 from tflm_reds.solvers.problem import count
 from tflm_reds.zoo.keyword_spotting import cnn_s_kws, dnn_s_kws, ds_cnn_s_kws
+from tflm_reds.zoo.mobilenet import mobilenet_v1_025_vww
 
 
 def graph_of(model):
@@ -104,6 +105,18 @@ def test_budgets_hold_in_the_image_where_the_model_is_too_low(data):
     assert image["flash"] <= budgets[0].flash and image["ram"] <= budgets[0].ram
     assert nested.plan.limits[0] == budgets[0]
     assert nested.plan.costs[0]["flash"] == image["flash"]
+
+
+@pytest.mark.slow
+def test_visual_wake_words_in_40_and_48_kib():
+    """MobileNetV1 0.25 needs 54 KiB; the image of each smaller subnet keeps its limit."""
+    model = shake(mobilenet_v1_025_vww())
+    random = np.random.default_rng(0)
+    x, y = random.uniform(size=(16, 96, 96, 3)).astype(np.float32), random.integers(0, 2, 16)
+    nested = reds.nest(model, (x, y), [Budget(ram=40 * 1024), Budget(ram=48 * 1024)])
+    small, middle, full = (costs["ram"] for costs in measured_costs(nested, x))
+    assert small <= 40 * 1024 < middle <= 48 * 1024 < full
+    assert full == 54 * 1024 + 32  # and the scratch of the widest 1x1 convolution
 
 
 def test_time_budgets_through_nest(data, tmp_path):
