@@ -14,10 +14,11 @@ from tflm_reds.errors import ModelError
 from tflm_reds.graph import LayerGraph
 from tflm_reds.graph_builder import GraphBuilder, refuse
 from tflm_reds.keras_layers import read_layer
+from tflm_reds.legacy_files import is_legacy, load_legacy
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
-    """Load a `.keras` or `.h5` file.
+    """Load a `.keras` or `.h5` file, also one of Keras 2 under either name.
 
     Raises:
         ModelError: if it is missing, corrupt or holds unknown layers.
@@ -25,11 +26,14 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     if not Path(path).is_file():
         raise ModelError(f"There is no model file {path}. Save one with model.save('name.keras').")
     try:
-        return keras.models.load_model(path)
+        return load_legacy(Path(path)) if is_legacy(Path(path)) else keras.models.load_model(path)
+    except ModelError:
+        raise
     except Exception as error:  # Keras raises whatever its zip and HDF5 readers do.
         raise ModelError(
             f"Keras {keras.__version__} cannot read {path}: {_first_line(error)} "
-            "Save the model again with model.save('name.keras') under Keras 3."
+            "Save the model again with model.save('name.keras') under Keras 3; one of tf_keras or "
+            f"tensorflow-model-optimization: python -m tflm_reds.tfmot_bridge {path} out.keras."
         ) from error
 
 
