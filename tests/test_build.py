@@ -213,7 +213,8 @@ def test_help_is_quick_and_teaches():
 def test_default_story_end_to_end(tmp_path):
     """No argument, fewer epochs: digits from scikit-learn to the simulated board."""
     command = [sys.executable, "-m", "tflm_reds.build", "--out", str(tmp_path / "digits"),
-               "--epochs", "2", "--float-epochs", "3", "--compare", "20", "--no-tflm"]  # fmt: skip
+               "--epochs", "2", "--quantization-epochs", "1", "--float-epochs", "3",
+               "--compare", "20", "--no-tflm"]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

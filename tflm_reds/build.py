@@ -113,6 +113,13 @@ def _add_training_arguments(group) -> None:
         "--epochs", type=_count, help="of joint training (default: 30; 0 for a nested model)"
     )
     group.add_argument(
+        "--quantization-epochs",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="the last N of --epochs train with int8's rounding (default: 0)",
+    )
+    group.add_argument(
         "--float-epochs",
         type=_positive,
         default=15,

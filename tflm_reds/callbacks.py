@@ -1,6 +1,8 @@
 """Keras callbacks for nested training.
 
-They only set variables that the traced loss reads, so they also work in a second `fit`.
+They set variables that the traced loss reads, so they also work in a second `fit`. Only
+`QuantizationAware` has the model traced anew, twice: a graph that could round would cost every
+training that does not.
 """
 
 import warnings
@@ -8,12 +10,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tflm_reds.errors import DataError, ModelError
+from tflm_reds.fake_quantization import FakeQuantization
 from tflm_reds.files import atomic_path
-from tflm_reds.nested_layers import NestedBatchNormalization, subnet_scope
 from tflm_reds.nested_model import NestedModel
+from tflm_reds.quantization import activation_ranges, rounding_scales
+from tflm_reds.recalibration import recalibrate
 
 
 class _NestedCallback(keras.callbacks.Callback):
@@ -134,13 +137,20 @@ class BestSubnets(_NestedCallback):
         verbose: 1 prints the epoch that was kept.
         path: an `.npz` file that holds the best epoch so far, so that a training that is killed
             and goes on (`keras.callbacks.BackupAndRestore`) still knows it. Default: none.
+        start_epoch: epochs before it do not compete: those of float training cannot be compared
+            with those of quantisation-aware training.
     """
 
     def __init__(
-        self, metric: str = "accuracy", verbose: int = 0, path: str | Path | None = None
+        self,
+        metric: str = "accuracy",
+        verbose: int = 0,
+        path: str | Path | None = None,
+        start_epoch: int = 0,
     ) -> None:
         super().__init__()
         self.metric, self.verbose, self.path = metric, verbose, path and Path(path)
+        self.start_epoch = start_epoch
 
     def on_train_begin(self, logs=None) -> None:
         """Forget earlier runs, but for the one in `path`."""
@@ -152,6 +162,8 @@ class BestSubnets(_NestedCallback):
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         """Remember the weights if this epoch is the best so far."""
+        if epoch < self.start_epoch:
+            return
         names = [f"val_{self.metric}_{name}" for name in self.model.subnet_names]
         missing = [name for name in names if name not in (logs or {})]
         if missing:
@@ -178,6 +190,44 @@ class BestSubnets(_NestedCallback):
             self.model.set_weights(self._weights)
             if self.verbose:
                 print(f"BestSubnets: epoch {self.best_epoch + 1}, mean {self.best:.4f}")
+
+
+class QuantizationAware(_NestedCallback):
+    """Trains with int8's rounding of weights and activations, which then costs less accuracy.
+
+    `tflm_reds.quantize` afterwards uses the activation ranges of this training. Validation inside
+    `fit` rounds too: it measures the int8 network, up to its integer biases.
+
+    Args:
+        x: calibration inputs [n, ...] for the activation ranges, which are measured once, when
+            rounding starts, and again in a `fit` that goes on after a kill.
+        start_epoch: first epoch that rounds; train in float before it.
+
+    Raises:
+        QuantizationError: in `fit`, if a layer has no int8 form.
+    """
+
+    def __init__(self, x: np.ndarray, start_epoch: int = 0) -> None:
+        super().__init__()
+        if start_epoch < 0 or not len(x):
+            raise DataError(
+                f"QuantizationAware needs start_epoch >= 0 and calibration inputs, got "
+                f"{start_epoch} and {len(x)} inputs."
+            )
+        self.x, self.start_epoch = x, start_epoch
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Measure the ranges once, and round from `start_epoch` on."""
+        if epoch >= self.start_epoch and self.model.fake_quantization is None:
+            recalibrate(self.model, self.x)
+            self.model.ranges = activation_ranges(self.model, self.x)
+            scales = rounding_scales(self.model.graph, self.model.ranges)
+            self.model.fake_quantization = FakeQuantization(scales)
+            self.model.make_train_function()
+
+    def on_train_end(self, logs=None) -> None:
+        """Predictions after training are those of the float network."""
+        self.model.fake_quantization = None
 
 
 class StopOnNaN(_NestedCallback):
@@ -211,34 +261,3 @@ class StopOnNaN(_NestedCallback):
             self._good = self.model.get_weights()
         else:
             self.model.set_weights(self._good)
-
-
-def recalibrate(
-    model: NestedModel,
-    x: np.ndarray,
-    batch_size: int = 256,
-    subnets: range | None = None,
-) -> None:
-    """Set the batch-norm statistics of `subnets` to the exact mean over the batches of `x`.
-
-    A cumulative mean, not an exponential one: what is left of the initial variance of 1 after too
-    few steps can drop a subnet to chance.
-    """
-    norms = [layer for layer in model.backbone.layers
-             if isinstance(layer, NestedBatchNormalization)]  # fmt: skip
-    if not norms or not len(x):
-        return
-    for subnet in subnets if subnets is not None else range(model.subnet_count):
-        _recalibrate_subnet(model, [layer.norms[subnet] for layer in norms], subnet, x, batch_size)
-
-
-def _recalibrate_subnet(model, norms, subnet: int, x: np.ndarray, batch_size: int) -> None:
-    momenta = [norm.momentum for norm in norms]
-    starts = range(0, max(len(x) - batch_size // 2, 1), batch_size)
-    for step, start in enumerate(starts):
-        for norm in norms:
-            norm.momentum = step / (step + 1)
-        with subnet_scope(subnet):
-            model.backbone(tf.constant(x[start : start + batch_size], tf.float32), training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from tflm_reds.batch_norm import FastBatchNormalization
+from tflm_reds.fake_quantization import quantized_kernel
 from tflm_reds.permute import SMALLEST_GAMMA
 from tflm_reds.token_layers import PositionEmbedding
 
@@ -68,9 +69,10 @@ class NestedConv2D(layers.Conv2D):
         self.input_spec = layers.InputSpec(ndim=4)
 
     def call(self, inputs):
+        kernel = quantized_kernel(self.kernel, axes=(0, 1, 2))
         outputs = ops.conv(
             inputs,
-            leading(leading(self.kernel, 2, self.reads), 3, self.makes),
+            leading(leading(kernel, 2, self.reads), 3, self.makes),
             strides=list(self.strides),
             padding=self.padding,
             dilation_rate=self.dilation_rate,
@@ -101,7 +103,7 @@ class NestedDepthwiseConv2D(layers.DepthwiseConv2D):
     def call(self, inputs):
         outputs = ops.depthwise_conv(
             inputs,
-            leading(self.kernel, 2, self.reads),
+            leading(quantized_kernel(self.kernel, axes=(0, 1)), 2, self.reads),
             strides=self.strides,
             padding=self.padding,
             dilation_rate=self.dilation_rate,
@@ -132,7 +134,8 @@ class NestedDense(layers.Dense):
         self.input_spec = layers.InputSpec(min_ndim=2)
 
     def call(self, inputs):
-        rows = ops.reshape(self.kernel, (self.positions, -1, self.units))
+        kernel = quantized_kernel(self.kernel, axes=(0,))
+        rows = ops.reshape(kernel, (self.positions, -1, self.units))
         kernel = leading(leading(rows, 1, self.reads), 2, self.makes)
         outputs = ops.matmul(inputs, ops.reshape(kernel, (inputs.shape[-1], -1)))
         return outputs + leading(self.bias, 0, self.makes) if self.use_bias else outputs

@@ -1,12 +1,13 @@
 """NestedModel: K nested subnetworks that share one set of weights, trained by `model.fit`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from tflm_reds.errors import ModelError
+from tflm_reds.fake_quantization import FakeQuantization
 from tflm_reds.graph import LINEAR_OPS, NORM_OPS, LayerGraph, Node, Weights, slice_weights
 from tflm_reds.keras_writer import (
     build_model,
@@ -42,13 +43,26 @@ class NestedModel(keras.Model):
     `accuracy_25`, `val_accuracy_25` and so on, named by budget; `predict` returns a list of K
     arrays. The joint loss is the weighted sum of the subnets' losses; callbacks only set the
     variables that it reads (`subnet_weights`, `distillation_alpha`, `temperature`).
+    Fake quantisation alone is traced anew, so that training without it costs nothing.
 
     Args:
         graph: the full network with sorted units.
         plan: nested widths of the subnets.
+        ranges: activation ranges of an earlier quantisation-aware training, by node.
+
+    Attributes:
+        ranges: (lowest, highest) activation by node in the last `fit`, if it was
+            quantisation-aware; `tflm_reds.quantize` uses them.
     """
 
-    def __init__(self, graph: LayerGraph, plan: Plan, name: str = "nested", **kwargs) -> None:
+    def __init__(
+        self,
+        graph: LayerGraph,
+        plan: Plan,
+        name: str = "nested",
+        ranges: Mapping[str, Sequence[float]] | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if plan.widths[-1] != graph.groups:
             raise ModelError(
@@ -61,6 +75,8 @@ class NestedModel(keras.Model):
         self.subnet_weights = self._setting("subnet_weights", np.ones(self.subnet_count))
         self.distillation_alpha = self._setting("distillation_alpha", 0.0)
         self.temperature = self._setting("temperature", 1.0)
+        self.ranges = ranges
+        self._fake_quantization: FakeQuantization | None = None
         self.subnet_loss: keras.losses.Loss | None = None
         self.output_names = self.subnet_names
         self.built = True
@@ -98,7 +114,26 @@ class NestedModel(keras.Model):
     def call_subnet(self, inputs, subnet: int, training=None):
         """Output of one subnet, traced with its static shapes."""
         with subnet_scope(subnet):
-            return self.backbone(inputs, training=training)
+            if self._fake_quantization is None:
+                return self.backbone(inputs, training=training)
+            return self._fake_quantization.run(self.graph, self.backbone, inputs, training)
+
+    @property
+    def fake_quantization(self) -> FakeQuantization | None:
+        """What the model now rounds with; None, as by default, while it computes in float."""
+        return self._fake_quantization
+
+    @fake_quantization.setter
+    def fake_quantization(self, quantization: FakeQuantization | None) -> None:
+        if quantization is not self._fake_quantization:
+            self._fake_quantization = quantization
+            # Keras traces them again, the one of training only at the start of a fit.
+            self.train_function = self.test_function = self.predict_function = None
+
+    def fit(self, *args, **kwargs) -> keras.callbacks.History:
+        """`keras.Model.fit`; an earlier quantisation-aware fit, if broken off too, is forgotten."""
+        self.ranges = self.fake_quantization = None
+        return super().fit(*args, **kwargs)
 
     def compile(
         self,
@@ -172,8 +207,10 @@ class NestedModel(keras.Model):
         return slice_weights(self.graph, full, self.plan.widths[index]) | norms
 
     def get_config(self) -> dict:
-        """Graph and plan: enough to build the model again."""
-        return {"name": self.name, "graph": self.graph.to_dict(), "plan": self.plan.to_dict()}
+        """Graph, plan and activation ranges: enough to build the model again."""
+        config = {"name": self.name, "graph": self.graph.to_dict(), "plan": self.plan.to_dict()}
+        ranges = self.ranges and {node: list(pair) for node, pair in self.ranges.items()}
+        return config | {"ranges": ranges}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "NestedModel":

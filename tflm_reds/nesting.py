@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from tflm_reds.budget import Budget, checked_budgets
-from tflm_reds.callbacks import recalibrate
 from tflm_reds.errors import DataError
 from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import read_model
@@ -16,6 +15,7 @@ from tflm_reds.network_costs import network_costs
 from tflm_reds.permute import fold_negative_gammas, permute
 from tflm_reds.plan import Plan
 from tflm_reds.planning import plan_widths
+from tflm_reds.recalibration import recalibrate
 from tflm_reds.score import Scores, score
 from tflm_reds.utility import measure_utilities
 

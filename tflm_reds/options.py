@@ -44,6 +44,7 @@ class BuildOptions:
     objective: str = "width"
     float_epochs: int = 15
     epochs: int | None = None
+    quantization_epochs: int = 0
     learning_rate: float | None = None
     batch_size: int = 64
     distillation: float = 0.5

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tflm_reds.activation_scales import activation_scales
-from tflm_reds.calibrate import calibrate
+from tflm_reds.activation_scales import Scale, activation_scales
+from tflm_reds.calibrate import Ranges, calibrate
 from tflm_reds.errors import QuantizationError
 from tflm_reds.fusion import Step, fuse
-from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, Node, Weights
+from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, LayerGraph, Node, Weights
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import check_calibration
 from tflm_reds.quantized import QuantizedNet, QuantOp
@@ -42,14 +42,25 @@ _KINDS = {
 
 LARGEST_BIAS = 2**28
 
+_ROUND_NOTHING = ("max_pool", "pad", "flatten", "reshape", "concatenate", "softmax")
+"""They move int8 values unchanged; softmax's tiny probabilities must not become 0 in training."""
+
 _Arrays = Sequence[Mapping[str, np.ndarray]]
 """Weights of each subnet, as NestedModel.subnet_arrays gives them."""
 
 
 def quantize(
-    nested: NestedModel, x: np.ndarray, name: str | None = None, labels: Sequence[str] = ()
+    nested: NestedModel,
+    x: np.ndarray,
+    name: str | None = None,
+    labels: Sequence[str] = (),
+    ranges: Ranges | None = None,
 ) -> QuantizedNet:
     """Quantise `nested` with calibration inputs `x` [n, *input shape].
+
+    Args:
+        ranges: of the activations, as `activation_ranges` gives them; by default those that
+            quantisation-aware training used, or else those over `x`.
 
     Raises:
         DataError: if `x` does not fit the model.
@@ -57,11 +68,10 @@ def quantize(
             not positive, or a softmax is concatenated with something else.
     """
     graph = nested.graph
-    x, _ = check_calibration(graph, x)
     steps = fuse(graph)
     _check_kinds(steps)
     source = graph.nodes[0]
-    ranges = calibrate(nested, x, [source.name, *(step.last.name for step in steps)])
+    ranges = ranges or nested.ranges or activation_ranges(nested, x)
     scales = activation_scales(source.name, steps, ranges)
     last_nodes = {source.name: source} | {step.head.name: step.last for step in steps}
     tensors = {name: _tensor(nested, name, last_nodes[name], scales[name]) for name in last_nodes}
@@ -74,6 +84,27 @@ def quantize(
         budgets=nested.plan.budgets,
         labels=tuple(labels),
     )
+
+
+def activation_ranges(nested: NestedModel, x: np.ndarray) -> Ranges:
+    """Range over `x` [n, *input shape] of every node whose output is an int8 tensor.
+
+    Raises:
+        DataError: if `x` does not fit the model.
+        QuantizationError: if a layer has no int8 form.
+    """
+    x, _ = check_calibration(nested.graph, x)
+    steps = fuse(nested.graph)
+    _check_kinds(steps)
+    return calibrate(nested, x, [nested.graph.nodes[0].name, *(s.last.name for s in steps)])
+
+
+def rounding_scales(graph: LayerGraph, ranges: Ranges) -> dict[str, Scale]:
+    """Scale and zero point by node, for the input and the nodes whose outputs int8 rounds."""
+    source, steps = graph.nodes[0].name, fuse(graph)
+    scales = activation_scales(source, steps, ranges)
+    rounding = (step for step in steps if step.head.op not in _ROUND_NOTHING)
+    return {source: scales[source]} | {s.last.name: scales[s.head.name] for s in rounding}
 
 
 def c_identifier(name: str) -> str:

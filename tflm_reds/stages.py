@@ -80,6 +80,7 @@ def make_nested(task: Task, options: BuildOptions, progress: Progress) -> Nested
             fine_tune(
                 model, dataset, epochs, options.batch_size, options.joint_rate(task.trained),
                 options.distillation, teacher, options.soft_labels, (progress.epochs(epochs),),
+                quantization_epochs=options.quantization_epochs,
             )  # fmt: skip
     return model
 

@@ -7,12 +7,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tflm_reds.callbacks import BestSubnets, Distillation, RecalibrateBatchNorm, StopOnNaN
+from tflm_reds.callbacks import (
+    BestSubnets,
+    Distillation,
+    QuantizationAware,
+    RecalibrateBatchNorm,
+    StopOnNaN,
+)
 from tflm_reds.datasets import Dataset, training_batches
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
 
 VALIDATION_BATCH = 256
+CALIBRATION_SAMPLES = 2000
 
 
 def train_float(
@@ -55,6 +62,7 @@ def fine_tune(
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     mixing: float = 0.0,
     checkpoints: str | Path | None = None,
+    quantization_epochs: int = 0,
 ) -> keras.callbacks.History:
     """Train all subnets jointly, with distillation, and keep the best epoch on validation data.
 
@@ -69,6 +77,8 @@ def fine_tune(
             with a teacher it shows the subnets far more of its function than the data alone.
         checkpoints: a folder; a call that finds another's checkpoint there goes on after its last
             finished epoch.
+        quantization_epochs: the last so many of `epochs` train with int8's rounding, and only they
+            compete for the best.
     """
     batches = lessons(dataset, batch_size, teacher, trust, mixing)
     classes = nested.graph.nodes[-1].shape[-1]
@@ -77,8 +87,12 @@ def fine_tune(
     nested.compile(optimizer, "categorical_crossentropy", ["accuracy"])
     validated = len(dataset.x_validation) > 0
     chosen = [Distillation(alpha), StopOnNaN(), *callbacks]
+    rounds_from = max(epochs - quantization_epochs, 0) if quantization_epochs else 0
+    if quantization_epochs:
+        chosen.append(QuantizationAware(dataset.x_train[:CALIBRATION_SAMPLES], rounds_from))
     if validated:
-        best = BestSubnets(path=checkpoints and Path(checkpoints) / "best.npz")
+        path = checkpoints and Path(checkpoints) / "best.npz"
+        best = BestSubnets(path=path, start_epoch=rounds_from)
         chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), best]
     if checkpoints:
         chosen.append(keras.callbacks.BackupAndRestore(str(checkpoints), delete_checkpoint=False))

@@ -1,0 +1,40 @@
+"""Measure the batch-norm statistics of each subnet anew."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tflm_reds.nested_layers import NestedBatchNormalization
+from tflm_reds.nested_model import NestedModel
+
+
+def recalibrate(
+    model: NestedModel,
+    x: np.ndarray,
+    batch_size: int = 256,
+    subnets: Sequence[int] | None = None,
+) -> None:
+    """Set the batch-norm statistics of `subnets` to the exact mean over the batches of `x`.
+
+    A cumulative mean, not an exponential one: what is left of the initial variance of 1 after too
+    few steps can drop a subnet to chance.
+    """
+    norms = [layer for layer in model.backbone.layers
+             if isinstance(layer, NestedBatchNormalization)]  # fmt: skip
+    if not norms or not len(x):
+        return
+    for subnet in subnets if subnets is not None else range(model.subnet_count):
+        _recalibrate_subnet(model, [layer.norms[subnet] for layer in norms], subnet, x, batch_size)
+
+
+def _recalibrate_subnet(model, norms, subnet: int, x: np.ndarray, batch_size: int) -> None:
+    momenta = [norm.momentum for norm in norms]
+    starts = range(0, max(len(x) - batch_size // 2, 1), batch_size)
+    for step, start in enumerate(starts):
+        for norm in norms:
+            norm.momentum = step / (step + 1)
+        batch = tf.constant(x[start : start + batch_size], tf.float32)
+        model.call_subnet(batch, subnet, training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
