@@ -14,7 +14,6 @@ import keras
 import numpy as np
 
 from benchmarks.rows import versions, write_rows
-from tflm_reds.callbacks import recalibrate
 from tflm_reds.datasets import Dataset, load_dataset
 from tflm_reds.graph import LayerGraph, select_units
 from tflm_reds.keras_reader import read_model
@@ -22,6 +21,7 @@ from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
 from tflm_reds.permute import fold_negative_gammas
 from tflm_reds.plan import Plan
+from tflm_reds.recalibration import recalibrate
 from tflm_reds.training import accuracy, fine_tune, train_float
 from tflm_reds.zoo import load_zoo
 

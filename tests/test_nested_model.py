@@ -10,6 +10,7 @@ from keras_models import MODELS, data, make
 import tflm_reds as reds
 from tflm_reds.errors import DataError, ModelError, PlanError
 from tflm_reds.nested_layers import subnet_scope
+from tflm_reds.recalibration import recalibrate
 
 NAMES = sorted(MODELS)
 
@@ -179,7 +180,7 @@ def test_recalibration_measures_the_subnet(task):
     """After recalibration the batch-norm input of every subnet has mean 0 and variance 1."""
     _, x, _ = task
     nested = nested_model(task)
-    reds.callbacks.recalibrate(nested, x, batch_size=len(x))
+    recalibrate(nested, x, batch_size=len(x))
     for k in range(nested.subnet_count):
         probe = nested.subnet(k)
         conv = keras.Model(probe.inputs, probe.get_layer("conv1").output).predict(x, verbose=0)
