@@ -13,6 +13,12 @@ _FUSED_MULTIPLE = 16  # TensorFlow's fused op vectorises over so many channels, 
 class FastBatchNormalization(layers.BatchNormalization):
     """BatchNormalization over the last axis of [n, height, width, channels]."""
 
+    def add_weight(self, *args, **options):
+        """Under `tf.distribute`, replicas average their statistics; Keras lets them drift apart."""
+        if not options.get("trainable", True):
+            options = {"aggregation": "mean"} | options
+        return super().add_weight(*args, **options)
+
     def call(self, inputs, training=None, mask=None):
         if not training or not self.trainable or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)

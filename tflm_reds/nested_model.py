@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tflm_reds.errors import ModelError
@@ -169,7 +170,7 @@ class NestedModel(keras.Model):
             losses.append(loss)
         weights = ops.convert_to_tensor(self.subnet_weights)
         total = ops.sum(ops.stack(losses) * weights) / ops.sum(weights)
-        return total + sum(self.losses)
+        return total + _share(sum(self.losses))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict:
         """Update the metrics of every subnet; return all results by name."""
@@ -232,7 +233,7 @@ class NestedModel(keras.Model):
         """T^2 KL(teacher || student): soft cross-entropy less the teacher's own entropy."""
         soft_teacher, soft_student = self._log_soft(teacher), self._log_soft(student)
         divergence = ops.exp(soft_teacher) * (soft_teacher - soft_student)
-        return ops.mean(ops.sum(divergence, axis=-1)) * self.temperature**2
+        return _share(ops.mean(ops.sum(divergence, axis=-1))) * self.temperature**2
 
     def _log_soft(self, output):
         if self.graph.nodes[-1].op == "softmax":
@@ -286,6 +287,11 @@ class NestedModel(keras.Model):
 
     def _nested_axis(self, node: Node) -> NestedAxis:
         return [(p.channels, [p.active(widths) for widths in self.plan.widths]) for p in node.parts]
+
+
+def _share(loss):
+    """One replica's part of a loss under `tf.distribute`, which sums them; Keras's own do this."""
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _without_output(name: str, own: set[str]) -> str:

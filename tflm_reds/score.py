@@ -142,9 +142,13 @@ def _summed_gradients(
 
     @tf.function(reduce_retracing=True)
     def gradients(inputs, targets):
+        # Gradients with respect to values: the variables may be those of a tf.distribute strategy.
+        values = [tf.convert_to_tensor(kernel) for kernel in kernels.values()]
         with tf.GradientTape() as tape:
-            value = loss(targets, model(inputs, training=False))
-        return tape.gradient(value, [kernel.value for kernel in kernels.values()])
+            tape.watch(values)
+            with keras.StatelessScope(list(zip(kernels.values(), values, strict=True))):
+                value = loss(targets, model(inputs, training=False))
+        return tape.gradient(value, values)
 
     total: list = [0.0] * len(kernels)
     for start in range(0, len(x), batch_size):

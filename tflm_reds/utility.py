@@ -80,8 +80,14 @@ def measure_utilities(
         draws: random widths that are measured.
 
     Raises:
-        DataError: if there are too few samples, or the loss becomes NaN.
+        DataError: if there are too few samples, the loss becomes NaN, or this is called within the
+            scope of a `tf.distribute` strategy.
     """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise DataError(
+            "Utilities are measured on one device, not within a strategy's scope. Nest before the "
+            "scope, then in it: nest(model, calibration, plan=nested.plan)."
+        )
     held_out = min(len(x) // 5, LARGEST_HELD_OUT)
     if held_out < 2:
         raise DataError(f"Measuring utilities needs more than {len(x)} samples. Give 1,000 or so.")
