@@ -14,6 +14,7 @@ from keras_models import data, make
 
 from tflm_reds import build, stages
 from tflm_reds.codegen import toolchain
+from tflm_reds.errors import QuantizationError
 from tflm_reds.report import Report
 
 ROOT = Path(__file__).parents[1]
@@ -130,6 +131,14 @@ def test_unsupported_layer(workspace, capsys):
     model = keras.Sequential([keras.Input((12, 8, 1)), layer])
     model.save(workspace / "unsupported.keras")
     fail(workspace, capsys, 2, "Layer 'u' .Conv2DTranspose.", model="unsupported.keras")
+
+
+def test_float_only_network_is_refused_before_training(tmp_path, capsys):
+    arguments = ["--zoo", "vit_digits", "--out", str(tmp_path / "out")]
+    assert build.main(arguments) == QuantizationError.exit_code
+    error = capsys.readouterr().err
+    assert "stay float" in error and "nested.subnet(k)" in error and "[ 1/8]" not in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_budget_too_small(workspace, capsys):

@@ -1,5 +1,7 @@
 """Joint training: labels and teachers in a batch, and a run that was killed goes on."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from tests.keras_models import ds_cnn, shake
 from tflm_reds.callbacks import BestSubnets
 from tflm_reds.datasets import Dataset
 from tflm_reds.nesting import nest
-from tflm_reds.training import fine_tune, lessons
+from tflm_reds.training import fine_tune, lessons, train_float
 
 
 def dataset(unlabelled: int = 0) -> Dataset:
@@ -119,4 +121,75 @@ def test_best_subnets_knows_the_best_epoch_of_an_earlier_call(tmp_path):
     again.on_train_end()
     assert again.best_epoch == 5
     for now, then in zip(nested.get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+class Poison(keras.callbacks.Callback):
+    """Makes one weight NaN, as an update that overflowed does, and notes the weights before."""
+
+    def __init__(self, epoch: int, when: str) -> None:
+        super().__init__()
+        self.epoch, self.when, self.before = epoch, when, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            self.before = self.model.backbone.get_weights()
+            if self.when == "start":
+                self.strike()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.when == "last update" and self.before is not None and batch == 3:
+            self.strike()
+
+    def strike(self):
+        kernel = self.model.trainable_variables[0]
+        kernel.assign(kernel * np.nan)
+
+
+@pytest.mark.parametrize("when", ["start", "last update"])
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_nan_keeps_the_best_of_the_good_epochs(tmp_path, when, epoch):
+    """The first epoch's NaN leaves the weights as they came; a later one the best epoch's."""
+    data = dataset()
+    # All labels 0: a network that puts out NaN would count as perfect.
+    data = replace(data, y_validation=np.zeros_like(data.y_validation))
+    nested = nest(shake(ds_cnn()), (data.x_train, data.y_train), (0.5,))
+    poison = Poison(epoch, when)
+    options = {"callbacks": (poison,), "checkpoints": tmp_path}
+    with pytest.warns(UserWarning, match=rf"became .* epoch {epoch + 1}.*last good epoch"):
+        history = fine_tune(nested, data, 4, 16, **options)
+    assert len(history.epoch) == epoch + 1
+    assert all(np.isfinite(weight).all() for weight in nested.get_weights())
+    if epoch == 0:
+        found, expected = nested.backbone.get_weights(), poison.before
+        assert not (tmp_path / "best.npz").exists()
+    else:
+        means = np.mean([history.history[f"val_accuracy_{n}"] for n in (50, 100)], axis=0)
+        with np.load(tmp_path / "best.npz") as file:
+            assert int(file["epoch"]) == np.argmax(means[:epoch])
+            expected = [file[f"weight{i}"] for i in range(len(file.files) - 2)]
+        found = nested.get_weights()
+    for now, then in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_nan_without_validation_keeps_the_last_good_epoch():
+    data = dataset()
+    data = replace(data, x_validation=data.x_validation[:0], y_validation=data.y_validation[:0])
+    nested = nest(shake(ds_cnn()), (data.x_train, data.y_train), (0.5,))
+    poison = Poison(1, "start")
+    with pytest.warns(UserWarning, match="loss became nan in epoch 2, batch 1"):
+        fine_tune(nested, data, 4, 16, callbacks=(poison,))
+    for now, then in zip(nested.backbone.get_weights(), poison.before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_nan_in_float_training_is_told():
+    data = dataset()
+    model = shake(ds_cnn())
+    before = model.get_weights()
+    data.x_train[3] = np.nan
+    with pytest.warns(UserWarning, match="look for NaN in the data"):
+        train_float(model, data, 2)
+    for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)

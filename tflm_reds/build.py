@@ -54,7 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def _add_model_arguments(group) -> None:
     group.add_argument("model", nargs="?", type=Path, help="a .keras file, trained or nested")
-    group.add_argument("--zoo", help="a reference network, for example ds_cnn_s_kws")
+    group.add_argument("--zoo", help="a reference network with an int8 form, such as ds_cnn_s_kws")
     group.add_argument("--data", type=Path, help="directory of the zoo's data and weights")
     group.add_argument("--dataset", help="a data set other than the zoo network's own")
     group.add_argument(

@@ -6,6 +6,7 @@ training that does not.
 """
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -132,6 +133,8 @@ class RecalibrateBatchNorm(_NestedCallback):
 class BestSubnets(_NestedCallback):
     """Keeps the weights of the epoch with the best mean validation metric over all subnets.
 
+    An epoch whose losses are not finite does not compete.
+
     Args:
         metric: name without the budget, as in `compile(metrics=...)`.
         verbose: 1 prints the epoch that was kept.
@@ -172,7 +175,8 @@ class BestSubnets(_NestedCallback):
                 f"metrics=[{self.metric!r}] to compile()."
             )
         mean = float(np.mean([logs[name] for name in names]))
-        if mean > self.best:
+        finite = _all_finite(logs.get(name, 0.0) for name in ("loss", "val_loss"))
+        if finite and mean > self.best:
             self.best, self.best_epoch = mean, epoch
             self._weights = self.model.get_weights()
             self._save()
@@ -230,34 +234,42 @@ class QuantizationAware(_NestedCallback):
         self.model.fake_quantization = None
 
 
-class StopOnNaN(_NestedCallback):
-    """Stops on a loss that is not finite and puts the last good epoch's weights back."""
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops on a loss or weights that are not finite; puts the last good epoch's weights back.
+
+    Works on any Keras model. `BestSubnets` beside it still chooses the best of the good epochs.
+    """
 
     def on_train_begin(self, logs=None) -> None:
-        """The weights before training are good."""
+        """Forget an earlier run."""
         self.stopped_epoch = None
-        self._good = self.model.get_weights()
-        self._epoch = 0
 
     def on_epoch_begin(self, epoch, logs=None) -> None:
-        """Note the epoch for the message."""
-        self._epoch = epoch
+        """What the epoch before left is good: it was checked, or loaded from a checkpoint."""
+        self._epoch, self._good = epoch, self.model.get_weights()
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         """Stop at the first loss that is not finite."""
         loss = (logs or {}).get("loss")
         if loss is not None and not np.isfinite(loss) and self.stopped_epoch is None:
-            self.stopped_epoch = self._epoch
-            self.model.stop_training = True
-            warnings.warn(
-                f"The loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}. Training "
-                "stopped; the weights are those of the last good epoch. Lower the learning rate.",
-                stacklevel=2,
-            )
+            self._stop(f"The loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}.")
 
     def on_epoch_end(self, epoch, logs=None) -> None:
-        """Keep the weights of a good epoch, or put the last good ones back."""
-        if self.stopped_epoch is None:
-            self._good = self.model.get_weights()
-        else:
+        """Put the last good weights back if the epoch failed, be it in its very last update."""
+        if self.stopped_epoch is None and not _all_finite(self.model.get_weights()):
+            self._stop(f"Weights became NaN or infinite at the end of epoch {epoch + 1}.")
+        if self.stopped_epoch is not None:
             self.model.set_weights(self._good)
+
+    def _stop(self, what: str) -> None:
+        self.stopped_epoch = self._epoch
+        self.model.stop_training = True
+        warnings.warn(
+            f"{what} Training stopped; the weights are those of the last good epoch. Lower the "
+            "learning rate, and look for NaN in the data.",
+            stacklevel=2,
+        )
+
+
+def _all_finite(arrays: Iterable[np.ndarray | float]) -> bool:
+    return all(np.isfinite(array).all() for array in arrays)

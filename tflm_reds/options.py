@@ -10,7 +10,8 @@ import keras
 from tflm_reds.budget import Budget, combined_budgets
 from tflm_reds.datasets import Dataset, from_arrays, from_image_folder, load_dataset
 from tflm_reds.errors import DataError, ModelError
-from tflm_reds.keras_reader import load_model
+from tflm_reds.graph import LayerGraph
+from tflm_reds.keras_reader import load_model, read_model
 from tflm_reds.latency import LatencyTable
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.zoo import ZOO, load_zoo
@@ -102,6 +103,12 @@ class Task:
     model: keras.Model
     dataset: Dataset
     trained: bool
+
+    @property
+    def graph(self) -> LayerGraph:
+        """Layers of the model."""
+        nested = isinstance(self.model, NestedModel)
+        return self.model.graph if nested else read_model(self.model)[0]
 
 
 def load_task(options: BuildOptions) -> Task:

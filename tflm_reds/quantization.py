@@ -68,8 +68,8 @@ def quantize(
             not positive, or a softmax is concatenated with something else.
     """
     graph = nested.graph
+    check_int8_form(graph)
     steps = fuse(graph)
-    _check_kinds(steps)
     source = graph.nodes[0]
     ranges = ranges or nested.ranges or activation_ranges(nested, x)
     scales = activation_scales(source.name, steps, ranges)
@@ -94,8 +94,8 @@ def activation_ranges(nested: NestedModel, x: np.ndarray) -> Ranges:
         QuantizationError: if a layer has no int8 form.
     """
     x, _ = check_calibration(nested.graph, x)
+    check_int8_form(nested.graph)
     steps = fuse(nested.graph)
-    _check_kinds(steps)
     return calibrate(nested, x, [nested.graph.nodes[0].name, *(s.last.name for s in steps)])
 
 
@@ -113,14 +113,20 @@ def c_identifier(name: str) -> str:
     return f"m_{text}" if text[0].isdigit() else text
 
 
-def _check_kinds(steps: Sequence[Step]) -> None:
-    for step in steps:
+def check_int8_form(graph: LayerGraph) -> None:
+    """Check that every layer has an int8 form.
+
+    Raises:
+        QuantizationError: if one has none.
+    """
+    for step in fuse(graph):
         head = step.head
         if head.op not in _KINDS or (head.op == "dense" and len(head.shape) > 1):
             raise QuantizationError(
                 f"Layer {head.name!r} ({head.op} on {head.shape}) has no int8 form: networks "
-                "with it are planned and trained, and their subnets stay float. Use "
-                "nested.subnet(k)."
+                "with it are planned and trained, and their subnets stay float. Do so in Python: "
+                "nested = tflm_reds.nest(model, (x, y)), nested.compile, nested.fit, then "
+                "nested.subnet(k) is a plain Keras model of subnet k."
             )
 
 

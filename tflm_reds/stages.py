@@ -20,7 +20,7 @@ from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
 from tflm_reds.options import BuildOptions, Task, load_task
 from tflm_reds.progress import Progress
-from tflm_reds.quantization import c_identifier, quantize
+from tflm_reds.quantization import c_identifier, check_int8_form, quantize
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report import Report, render_markdown
 from tflm_reds.report.assemble import BuildFacts, assemble
@@ -46,6 +46,7 @@ def build(options: BuildOptions) -> Report:
     keras.utils.set_random_seed(options.seed)
     with staged_folder(options.folder, marker="report.json") as folder:
         task = load_task(options)
+        check_int8_form(task.graph)  # before hours of training
         nested = make_nested(task, options, progress)
         nested.save(folder / "nested.keras")
         nested.plan.save(folder / "plan.json")

@@ -44,7 +44,7 @@ def train_float(
         shuffle=False,  # the batches are shuffled already
         validation_data=(dataset.x_validation, dataset.y_validation),
         validation_batch_size=VALIDATION_BATCH,
-        callbacks=[best],
+        callbacks=[StopOnNaN(), best],
         verbose=0,
     )
     return model
