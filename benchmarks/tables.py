@@ -8,8 +8,10 @@ A document holds blocks `<!-- table:NAME -->` ... `<!-- end -->`; only their con
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.ablation import BUDGETS, CELLS, TRAININGS
 from benchmarks.paper import PAPER
 from benchmarks.rows import read_rows
 from tflm_reds.files import write_text
@@ -195,6 +197,29 @@ def utility() -> str:
     return table([*header, "25 % widths, measured", "25 % widths, `width`"], rows)
 
 
+def ablation_of(name: str) -> Callable[[], str]:
+    """The cells of one network, in the order of `benchmarks.ablation`."""
+
+    def render() -> str:
+        rows = [row for row in read_rows("ablation") if row["name"] == name]
+        rows.sort(key=lambda row: (list(CELLS).index(row["cell"]), row["seed"]))
+        budgets = [f"{100 * budget:g} %" for budget in (*BUDGETS, 1.0)]
+        header = ["changed", "seed", *budgets, "mean", "tables, B", "25 % widths"]
+        return table(header, [_ablation_cells(row) for row in rows])
+
+    return render
+
+
+def _ablation_cells(row: dict) -> list[object]:
+    default = asdict(CELLS["default"])
+    changed = [f"{k} {v}" for k, v in row["factors"].items() if v != default[k]]
+    accuracies = [100 * accuracy for accuracy in row["accuracy_int8"]]
+    shown = [f"{accuracy:.2f}" for accuracy in (*accuracies, sum(accuracies) / len(accuracies))]
+    widths = ", ".join(map(str, row["widths"][0].values()))
+    tables = f"{sum(row['table_bytes']):,}"
+    return [", ".join(changed) or "nothing", row["seed"], *shown, tables, widths]
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "digits": subnets_of("digits_ds_cnn"),
     "ds_cnn_s_kws": subnets_of("ds_cnn_s_kws"),
@@ -208,6 +233,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "choice": choice,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
+    **{f"ablation_{name}": ablation_of(name) for name in TRAININGS},
 }
 
 

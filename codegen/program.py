@@ -9,7 +9,12 @@ from enum import StrEnum
 
 import numpy as np
 
-OUTPUT_TABLE_BYTES = 4 + 4 + 1  # bias, multiplier, shift of one active output channel
+from tflm_reds.channel_order import are_prefixes
+
+# Of one active output channel.
+BIAS_BYTES = 4
+REQUANTISATION_BYTES = 4 + 1  # multiplier and shift
+OUTPUT_TABLE_BYTES = BIAS_BYTES + REQUANTISATION_BYTES
 
 
 class Layout(StrEnum):
@@ -89,7 +94,7 @@ class Op:
         weights: int8, full: [outputs, taps, inputs]; [taps, outputs] of a depthwise convolution;
             [positions or 1, channels] slopes of PRELU; `resolve_reshapes` orders the inputs of a
             fully connected layer and the slopes behind a flatten.
-        tables: one for each subnet.
+        tables: one for each subnet; the C holds only once what they share.
         lookup: table of an element-wise function (int8) or of exponentials (int32).
         multipliers: (multiplier, shift): of MEAN; of PRELU's inputs >= 0 and < 0; of ADD's two
             inputs and of their sum.
@@ -119,6 +124,18 @@ class Op:
     def source(self) -> str:
         """The (first) edge that this op reads."""
         return self.sources[0]
+
+    @property
+    def shares_bias(self) -> bool:
+        """Whether the bias of every subnet begins the full network's: it is stored once."""
+        return are_prefixes([table.bias for table in self.tables])
+
+    @property
+    def shares_requantisation(self) -> bool:
+        """Like `shares_bias`, of multiplier and shift."""
+        return are_prefixes([table.multiplier for table in self.tables]) and are_prefixes(
+            [table.shift for table in self.tables]
+        )
 
 
 @dataclass(frozen=True)
@@ -164,9 +181,11 @@ def arena_bytes(program: Program, subnet: int) -> int:
 
 
 def table_bytes(program: Program, subnet: int) -> int:
-    """Bytes of the tables that `subnet` alone needs: bias, multiplier and shift."""
-    channels = sum(len(op.tables[subnet].bias) for op in program.ops if op.tables)
-    return channels * OUTPUT_TABLE_BYTES
+    """Bytes that the tables of `subnet` add to an image of the smaller ones.
+
+    Where all subnets share a table, a subnet adds the channels that the next smaller one lacks.
+    """
+    return sum(_added_bytes(op, subnet) for op in program.ops if op.tables)
 
 
 def flash_bytes(program: Program, subnet: int) -> dict[str, int]:
@@ -180,6 +199,13 @@ def flash_bytes(program: Program, subnet: int) -> dict[str, int]:
         "weights": sum(_active_weights(program, op, subnet) for op in program.ops),
         "tables": lookups + sum(table_bytes(program, k) for k in range(subnet + 1)),
     }
+
+
+def _added_bytes(op: Op, subnet: int) -> int:
+    channels = len(op.tables[subnet].bias)
+    new = channels - (len(op.tables[subnet - 1].bias) if subnet else 0)
+    bias = BIAS_BYTES * (new if op.shares_bias else channels)
+    return bias + REQUANTISATION_BYTES * (new if op.shares_requantisation else channels)
 
 
 def _active_weights(program: Program, op: Op, subnet: int) -> int:

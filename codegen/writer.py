@@ -124,8 +124,7 @@ def _op_view(op: Op, function: str, name: str, edges: dict[str, dict]) -> dict:
         "widths": f"{', '.join(map(_widths, sources))} -> {_widths(target)}",
         "requantisation": _requantisation(op, source, target),
         "first": _first(op.tables),
-        "table_length": sum(len(table.bias) for table in op.tables),
-        "tables": [_values(table) for table in op.tables],
+        "tables": _tables(op),
         "weight_order": _weight_order(op),
         "slope_size": _slope_size(op, source),
         "runs": runs,
@@ -144,6 +143,24 @@ def _first(tables: Iterable[OutputTable]) -> list[int]:
     for table in tables:
         starts.append(starts[-1] + len(table.bias))
     return starts[:-1]
+
+
+def _tables(op: Op) -> list[dict]:
+    """Bias, multiplier and shift: arrays of the subnets one after the other, or one for all."""
+    if not op.tables:
+        return []
+    fields = [("bias", "int32_t", op.shares_bias)]
+    fields += [("multiplier", "int32_t", op.shares_requantisation)]
+    fields += [("shift", "int8_t", op.shares_requantisation)]
+    return [
+        {
+            "name": name,
+            "type": kind,
+            "shared": shared,
+            "arrays": [getattr(t, name) for t in (op.tables[-1:] if shared else op.tables)],
+        }
+        for name, kind, shared in fields
+    ]
 
 
 def _runs(op: Op, sources: list[dict]) -> tuple[Run, ...]:

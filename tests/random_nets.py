@@ -4,10 +4,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tflm_reds.channel_order import sort_channels
 from tflm_reds.quantized import QuantizedNet, QuantOp, same_padding
 from tflm_reds.quantized_tensor import QuantTensor, join_parts, repeat_parts
 
 KEEPS_SCALE = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "RESHAPE", "RELU6", "CONCATENATION")
+
+
+def with_shared_tables(net: QuantizedNet, *fields: str) -> QuantizedNet:
+    """The net with the full network's "biases" or "scales" (or both) in every subnet."""
+    net = sort_channels(net)
+
+    def share(op: QuantOp) -> QuantOp:
+        old = {name: getattr(op, name) for name in fields if op.is_linear}
+        return replace(
+            op, **{n: tuple(rows[-1][: len(r)] for r in rows) for n, rows in old.items()}
+        )
+
+    return replace(net, ops=tuple(map(share, net.ops)))
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from keras_models import MODELS, data, make
 
-from tflm_reds.errors import ModelError
+from tflm_reds.errors import DataError, ModelError
 from tflm_reds.graph import LayerGraph, slice_weights
 from tflm_reds.keras_reader import load_model, read_model
 from tflm_reds.keras_writer import write_model
@@ -116,6 +116,18 @@ def test_scores_are_gradient_times_weight():
     weights["fc1/kernel"][:, 3] = 0
     dead = score(graph, weights, x, y)
     assert dead.values["fc1"][3] == 0 and (np.delete(dead.values["fc1"], 3) > 0).any()
+
+
+def test_baseline_scores_ignore_the_data():
+    model = make("mlp", seed=5)
+    x, y = data(model, 30)
+    graph, weights = read_model(model)
+    magnitude = score(graph, weights, x, y, method="magnitude")
+    np.testing.assert_allclose(magnitude.values["fc1"], np.abs(weights["fc1/kernel"]).sum(0))
+    orders = [score(graph, weights, x, y, method="random", seed=s).order["fc2"] for s in (0, 0, 1)]
+    assert np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0], orders[2])
+    with pytest.raises(DataError, match=r"'taylor' does not exist.*gradient, magnitude"):
+        score(graph, weights, x, y, method="taylor")
 
 
 def test_scores_file_round_trip(tmp_path):

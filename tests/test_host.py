@@ -14,6 +14,7 @@ from random_nets import (
     every_op,
     random_inputs,
     residual,
+    with_shared_tables,
 )
 
 from tflm_reds.codegen.host import HostLibrary
@@ -46,6 +47,17 @@ def test_every_subnet_whatever_the_arena_holds(make, seed, tmp_path):
         library.scramble_arena()
         np.testing.assert_array_equal(library.run(x, subnet), net.run(x, subnet))
         assert library.active_subnet == subnet
+
+
+@pytest.mark.parametrize("fields", [("biases",), ("scales",), ("biases", "scales")])
+def test_subnets_that_share_tables(fields, tmp_path):
+    net = with_shared_tables(concatenating(1), *fields)
+    library = HostLibrary(lower(net), tmp_path)
+    text = (tmp_path / "concatenating_model.c").read_text()
+    assert ("_first[" in text) == (len(fields) == 1) and "/* all subnets */" in text
+    x = random_inputs(net, 40)
+    for subnet in range(net.subnet_count):
+        np.testing.assert_array_equal(library.run(x, subnet), net.run(x, subnet))
 
 
 def test_switch_before_each_input(tmp_path):

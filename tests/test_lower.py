@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_nets import NetBuilder, concatenating, dense_net, ds_cnn, every_op, residual
+from random_nets import (
+    NetBuilder,
+    concatenating,
+    dense_net,
+    ds_cnn,
+    every_op,
+    residual,
+    with_shared_tables,
+)
 
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.passes.plan_arena import ALIGNMENT, Block, align, place
@@ -141,6 +149,18 @@ def test_flash_bytes_of_the_full_image_count_every_weight_and_table(make):
     lookups = sum(op.lookup.nbytes for op in program.ops if op.lookup is not None)
     assert flash_bytes(program, last)["tables"] == 9 * channels + lookups
     assert sum(table_bytes(program, k) for k in range(last + 1)) == 9 * channels
+
+
+@pytest.mark.parametrize("fields", [("biases",), ("scales",), ("biases", "scales")])
+def test_tables_that_all_subnets_share_count_once(fields):
+    program = lower(with_shared_tables(concatenating(3), *fields))
+    linear = [op for op in program.ops if op.tables]
+    for k in range(program.subnet_count):
+        once = sum(len(op.tables[k].bias) for op in linear)
+        each = sum(len(table.bias) for op in linear for table in op.tables[: k + 1])
+        expected = 4 * (once if "biases" in fields else each)
+        expected += 5 * (once if "scales" in fields else each)
+        assert sum(table_bytes(program, j) for j in range(k + 1)) == expected
 
 
 @given(st.lists(st.tuples(st.integers(1, 999), st.integers(0, 9), st.integers(0, 4)), max_size=15))

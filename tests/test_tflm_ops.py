@@ -42,6 +42,11 @@ def dilated(seed: int) -> QuantizedNet:
     return net.dense(7, "relu", cut=True).dense(3).build("dilated")
 
 
+def one_scale(seed: int) -> QuantizedNet:
+    """All subnets share multipliers and shifts, not biases."""
+    return random_nets.with_shared_tables(random_nets.concatenating(seed), "scales")
+
+
 def open_model(net: QuantizedNet, folder, pin: str = PINS[0]) -> Interpreter:
     wheel = pinned_wheel(pin)
     path = write_reds_model(net, folder / "reds.tflite")
@@ -50,7 +55,7 @@ def open_model(net: QuantizedNet, folder, pin: str = PINS[0]) -> Interpreter:
 
 @pytest.mark.parametrize("pin", PINS)
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("make", [*NETS, dilated], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [*NETS, dilated, one_scale], ids=lambda make: make.__name__)
 def test_random_switches_between_invocations_equal_run(make, seed, pin, tmp_path):
     net = make(seed)
     x = random_nets.random_inputs(net, 200, seed)

@@ -61,6 +61,21 @@ def _normalize_by_sums(x, gamma, beta, epsilon: float):
     return normalized(x, gamma, beta)
 
 
+@tf.custom_gradient
+def scale_and_shift(x, scale, offset):
+    """x * scale + offset; `scale` and `offset` have one value for each channel."""
+
+    def gradients(upstream):
+        return upstream * scale, _channel_sums(upstream * x), _channel_sums(upstream)
+
+    return x * scale + offset, gradients
+
+
+def channel_means(x):
+    """Mean over all axes but the last."""
+    return _channel_sums(x) / _count(x)
+
+
 def _count(x):
     """Values per channel, as float."""
     return tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), x.dtype)

@@ -106,6 +106,14 @@ def _add_plan_arguments(group) -> None:
         "(default); measured, that law measured on this network, which takes minutes; product, of "
         "the layers' kept shares of importance; sum, of importance, as in the paper",
     )
+    group.add_argument(
+        "--batch-norm",
+        choices=["per_subnet", "shared_scale", "shared"],
+        default="per_subnet",
+        help="what the subnets share of batch-norms: per_subnet, nothing (default, most accurate); "
+        "shared_scale, the scale; shared, everything: 9, 4 or 0 B of flash for each of a subnet's "
+        "channels",
+    )
 
 
 def _add_training_arguments(group) -> None:

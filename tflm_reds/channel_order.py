@@ -49,6 +49,14 @@ def sort_channels(net: QuantizedNet) -> QuantizedNet:
     return replace(net, tensors=tensors, ops=tuple(_sort(net, op, orders) for op in net.ops))
 
 
+def are_prefixes(arrays: Sequence[np.ndarray]) -> bool:
+    """Whether every array of a net of sorted channels, one for each subnet, begins the last one.
+
+    Such a table of the output channels serves all subnets.
+    """
+    return all(np.array_equal(array, arrays[-1][: len(array)]) for array in arrays)
+
+
 def concatenation_runs(widths: Sequence[Sequence[int]]) -> tuple[Run, ...]:
     """What a concatenation copies, in the order of its output; a subnet takes those up to its own.
 

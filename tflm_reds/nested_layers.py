@@ -1,7 +1,7 @@
 """Keras layers that compute a leading slice of their units, chosen at trace time.
 
 `with subnet_scope(k): model(x)` traces subnet k with static shapes; outside any scope the layers
-compute the full network. Batch-norm is a set of layers, one for each subnet.
+compute the full network. Normalisations are in `nested_norms`.
 
 A *nested axis* says what of a weight's axis each subnet uses: for each part of it (one for each
 branch that was concatenated), the channels of the full network and those of every subnet:
@@ -16,9 +16,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from tflm_reds.batch_norm import FastBatchNormalization
 from tflm_reds.fake_quantization import quantized_kernel
-from tflm_reds.permute import SMALLEST_GAMMA
 from tflm_reds.token_layers import PositionEmbedding
 
 NestedAxis = Sequence[tuple[int, Sequence[int]]]
@@ -180,68 +178,3 @@ class NestedPositionEmbedding(PositionEmbedding):
 
     def get_config(self) -> dict:
         return super().get_config() | {"makes": self.makes}
-
-
-class _NestedNormalization(layers.Layer):
-    """One stock normalisation layer for each subnet, in `norms`."""
-
-    def __init__(self, widths: Sequence[int], epsilon: float = 1e-3, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.widths, self.epsilon = tuple(widths), epsilon
-        self.norms = [self.make_norm(f"subnet_{k}") for k in range(len(self.widths))]
-
-    def make_norm(self, name: str) -> keras.Layer:
-        """The normalisation of one subnet."""
-        raise NotImplementedError
-
-    def build(self, input_shape) -> None:
-        for norm, width in zip(self.norms, self.widths, strict=True):
-            norm.build((*input_shape[:-1], width))
-
-    def call(self, inputs, training=None):
-        return self.norms[active_subnet()](inputs, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self) -> dict:
-        return super().get_config() | {"widths": self.widths, "epsilon": self.epsilon}
-
-
-@keras.saving.register_keras_serializable("tflm_reds")
-class NestedBatchNormalization(_NestedNormalization):
-    """One BatchNormalization for each subnet: shared statistics drop a subnet to chance."""
-
-    def __init__(self, widths: Sequence[int], momentum: float = 0.9, **kwargs) -> None:
-        self.momentum = momentum
-        super().__init__(widths, **kwargs)
-
-    def make_norm(self, name: str) -> keras.Layer:
-        return FastBatchNormalization(
-            epsilon=self.epsilon,
-            momentum=self.momentum,
-            gamma_constraint=SmallestGamma(),
-            name=name,
-        )
-
-    def get_config(self) -> dict:
-        return super().get_config() | {"momentum": self.momentum}
-
-
-@keras.saving.register_keras_serializable("tflm_reds")
-class NestedLayerNormalization(_NestedNormalization):
-    """One LayerNormalization for each subnet: a token's statistics change with its width."""
-
-    def make_norm(self, name: str) -> keras.Layer:
-        return layers.LayerNormalization(epsilon=self.epsilon, name=name)
-
-    def call(self, inputs, training=None):
-        return self.norms[active_subnet()](inputs)
-
-
-@keras.saving.register_keras_serializable("tflm_reds")
-class SmallestGamma(keras.constraints.Constraint):
-    """Keeps a batch-norm scale positive, so that requantisation multipliers are positive too."""
-
-    def __call__(self, w):
-        return ops.maximum(w, SMALLEST_GAMMA)

@@ -21,19 +21,16 @@ from tflm_reds.keras_writer import (
 )
 from tflm_reds.nested_layers import (
     NestedAxis,
-    NestedBatchNormalization,
     NestedConv2D,
     NestedDense,
     NestedDepthwiseConv2D,
-    NestedLayerNormalization,
     NestedPositionEmbedding,
     NestedPReLU,
     subnet_scope,
 )
+from tflm_reds.nested_norms import NestedLayerNormalization, batch_norm_class
 from tflm_reds.plan import Plan
 from tflm_reds.score import is_classifier, resolve_loss
-
-_NORMS = {"batch_norm": NestedBatchNormalization, "layer_norm": NestedLayerNormalization}
 
 
 @keras.saving.register_keras_serializable("tflm_reds")
@@ -50,6 +47,9 @@ class NestedModel(keras.Model):
         graph: the full network with sorted units.
         plan: nested widths of the subnets.
         ranges: activation ranges of an earlier quantisation-aware training, by node.
+        batch_norm: how much of the batch-norms the subnets share: "per_subnet" nothing,
+            "shared_scale" all but mean and beta, "shared" everything, with the statistics of the
+            full network. Less accurate in this order, and smaller; see `nested_norms`.
 
     Attributes:
         ranges: (lowest, highest) activation by node in the last `fit`, if it was
@@ -62,6 +62,7 @@ class NestedModel(keras.Model):
         plan: Plan,
         name: str = "nested",
         ranges: Mapping[str, Sequence[float]] | None = None,
+        batch_norm: str = "per_subnet",
         **kwargs,
     ) -> None:
         super().__init__(name=name, **kwargs)
@@ -72,6 +73,7 @@ class NestedModel(keras.Model):
             )
         self.graph = graph
         self.plan = plan
+        self.batch_norm = batch_norm
         self.backbone = build_model(graph, self._nested_layer, f"{name}_backbone")
         self.subnet_weights = self._setting("subnet_weights", np.ones(self.subnet_count))
         self.distillation_alpha = self._setting("distillation_alpha", 0.0)
@@ -84,16 +86,21 @@ class NestedModel(keras.Model):
 
     @classmethod
     def from_weights(
-        cls, graph: LayerGraph, weights: Weights, plan: Plan, name: str = "nested"
+        cls,
+        graph: LayerGraph,
+        weights: Weights,
+        plan: Plan,
+        name: str = "nested",
+        batch_norm: str = "per_subnet",
     ) -> "NestedModel":
         """A nested model that starts from the (sorted) weights of the full network."""
-        model = cls(graph, plan, name)
+        model = cls(graph, plan, name, batch_norm=batch_norm)
         sliced = [slice_weights(graph, weights, widths) for widths in plan.widths]
         for node in graph.nodes:
             layer = model.backbone.get_layer(node.name)
             if node.op in NORM_OPS:
-                for norm, own in zip(layer.norms, sliced, strict=True):
-                    set_layer_weights(norm, node, own)
+                kinds = [f"{node.name}/{kind}" for kind in node.weight_kinds]
+                layer.set_subnet_weights([[own[kind] for kind in kinds] for own in sliced])
             else:
                 set_layer_weights(layer, node, weights)
         return model
@@ -202,20 +209,26 @@ class NestedModel(keras.Model):
         for node in self.graph.nodes:
             layer = self.backbone.get_layer(node.name)
             if node.op in NORM_OPS:
-                norms |= layer_weights(layer.norms[index], node)
-                layer = layer.norms[-1]
-            full |= layer_weights(layer, node)
+                kinds = [f"{node.name}/{kind}" for kind in node.weight_kinds]
+                norms |= dict(zip(kinds, layer.subnet_weights(index), strict=True))
+                full |= dict(zip(kinds, layer.subnet_weights(-1), strict=True))
+            else:
+                full |= layer_weights(layer, node)
         return slice_weights(self.graph, full, self.plan.widths[index]) | norms
 
     def get_config(self) -> dict:
-        """Graph, plan and activation ranges: enough to build the model again."""
-        config = {"name": self.name, "graph": self.graph.to_dict(), "plan": self.plan.to_dict()}
-        ranges = self.ranges and {node: list(pair) for node, pair in self.ranges.items()}
-        return config | {"ranges": ranges}
+        """What `from_config` needs to build the model again, without its weights."""
+        return {
+            "name": self.name,
+            "graph": self.graph.to_dict(),
+            "plan": self.plan.to_dict(),
+            "ranges": self.ranges and {node: list(pair) for node, pair in self.ranges.items()},
+            "batch_norm": self.batch_norm,
+        }
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None) -> "NestedModel":
-        """Inverse of `get_config`."""
+        """Inverse of `get_config`; one without a batch-norm mode has the default."""
         config = dict(config)
         graph = LayerGraph.from_dict(config.pop("graph"))
         return cls(graph, Plan.from_dict(config.pop("plan")), **config)
@@ -266,10 +279,11 @@ class NestedModel(keras.Model):
         )
 
     def _nested_layer(self, graph: LayerGraph, node: Node) -> keras.Layer:
-        if node.op in NORM_OPS:
-            channels = [node.active_channels(widths) for widths in self.plan.widths]
-            return _NORMS[node.op](channels, epsilon=node.epsilon, name=node.name)
         makes = self._nested_axis(node)
+        if node.op in NORM_OPS:
+            batch_norm = batch_norm_class(self.batch_norm)
+            norm = batch_norm if node.op == "batch_norm" else NestedLayerNormalization
+            return norm(makes, epsilon=node.epsilon, name=node.name)
         if node.op == "prelu":
             return NestedPReLU(makes, shared_axes=shared_axes(node), name=node.name)
         if node.op == "position_embedding":

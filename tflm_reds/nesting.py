@@ -11,6 +11,7 @@ from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import read_model
 from tflm_reds.latency import LatencyTable
 from tflm_reds.nested_model import NestedModel
+from tflm_reds.nested_norms import batch_norm_class
 from tflm_reds.network_costs import network_costs
 from tflm_reds.permute import fold_negative_gammas, permute
 from tflm_reds.plan import Plan
@@ -28,6 +29,7 @@ def nest(
     loss: str | keras.losses.Loss | None = None,
     plan: Plan | None = None,
     latency: LatencyTable | None = None,
+    batch_norm: str = "per_subnet",
     **plan_options,
 ) -> NestedModel:
     """Turn a trained model into nested subnets; the full subnet computes the same function.
@@ -40,6 +42,8 @@ def nest(
         loss: for the scores; by default it follows from `y`.
         plan: widths of your own instead of planned ones; `budgets` is then ignored.
         latency: times of the layers, for budgets in milliseconds.
+        batch_norm: "per_subnet", "shared_scale" or "shared": how much of the batch-norms the
+            subnets share, in int8 9, 4 or 0 bytes for each of their channels; see `NestedModel`.
         plan_options: passed to `plan_widths` (direction, objective, minimum, multiple, solver);
             objective="measured" trains the network for a few minutes to measure how much each
             layer's width matters (`measure_utilities`).
@@ -47,6 +51,7 @@ def nest(
     Raises:
         ModelError, DataError, PlanError: each says what is wrong, the number, and the way out.
     """
+    batch_norm_class(batch_norm)  # refuse a wrong one before the work
     graph, weights = read_model(model)
     x, y = check_calibration(graph, *calibration)
     weights = fold_negative_gammas(graph, weights)
@@ -57,8 +62,8 @@ def nest(
         plan_options["objective"] = utilities.objective(graph.groups)
 
     def make(wanted: Sequence[Budget]) -> NestedModel:
-        widths = plan or plan_graph(graph, scores, wanted, latency, **plan_options)
-        return NestedModel.from_weights(graph, weights, widths, name=model.name)
+        widths = plan or plan_graph(graph, scores, wanted, latency, batch_norm, **plan_options)
+        return NestedModel.from_weights(graph, weights, widths, model.name, batch_norm)
 
     wanted = () if plan else checked_budgets(budgets)
     if any(budget.needs_image for budget in wanted):
@@ -77,10 +82,11 @@ def plan_graph(
     scores: Scores,
     budgets: Sequence[float | Budget],
     latency: LatencyTable | None = None,
+    batch_norm: str = "per_subnet",
     **plan_options,
 ) -> Plan:
     """Plan the widths of `graph` within `budgets`; options as in `plan_widths`."""
-    costs = network_costs(graph, latency)
+    costs = network_costs(graph, latency, batch_norm)
     return plan_widths(graph.groups, scores.sorted_values, costs, budgets, **plan_options)
 
 

@@ -6,8 +6,9 @@ from itertools import product
 from math import prod
 
 from tflm_reds.channels import Parts, uncut
-from tflm_reds.codegen.program import OUTPUT_TABLE_BYTES
+from tflm_reds.codegen.program import BIAS_BYTES, OUTPUT_TABLE_BYTES
 from tflm_reds.costs import Costs
+from tflm_reds.fusion import fuse
 from tflm_reds.graph import LINEAR_OPS, LayerGraph, Node
 from tflm_reds.latency import LatencyTable
 from tflm_reds.ram_model import ram_terms
@@ -17,8 +18,17 @@ LOOKUP_BYTES = {"leaky_relu": 256, "hard_swish": 256, "softmax": 4 * 256}
 """Tables that all subnets share; a ReLU has one too where it is an op of its own."""
 
 
-def network_costs(graph: LayerGraph, latency: LatencyTable | None = None) -> Costs:
+OWN_TABLE_BYTES = {"per_subnet": OUTPUT_TABLE_BYTES, "shared_scale": BIAS_BYTES, "shared": 0}
+"""Bytes that every subnet needs for itself, for an active channel behind a batch-norm."""
+
+
+def network_costs(
+    graph: LayerGraph, latency: LatencyTable | None = None, batch_norm: str = "per_subnet"
+) -> Costs:
     """The terms of every kind of budget; times only with a `latency` table.
+
+    Args:
+        batch_norm: how much of the batch-norms the subnets share; see `NestedModel`.
 
     Raises:
         PlanError: if the table is of another network.
@@ -27,8 +37,8 @@ def network_costs(graph: LayerGraph, latency: LatencyTable | None = None) -> Cos
         macs=graph.mac_terms(),
         label=label_terms(graph),
         ram=ram_terms(graph),
-        weights=tuple(_weight_terms(graph)),
-        tables=tuple(_table_terms(graph)),
+        weights=(*_weight_terms(graph), *_table_terms(graph, batch_norm, shared=True)),
+        tables=tuple(_table_terms(graph, batch_norm, shared=False)),
         time=latency.terms(graph) if latency else (),
     )
 
@@ -81,9 +91,15 @@ def _weight_terms(graph: LayerGraph) -> Iterator[MacTerm]:
             yield MacTerm(node.name, LOOKUP_BYTES[node.op], ())
 
 
-def _table_terms(graph: LayerGraph) -> Iterator[MacTerm]:
-    """Bytes of bias, multiplier and shift of every active output channel."""
-    for node in graph.nodes:
-        if node.op in LINEAR_OPS:
-            channels = replace(node, op="depthwise_conv2d")
-            yield from _linear_terms(channels, node.parts, OUTPUT_TABLE_BYTES)
+def _table_terms(graph: LayerGraph, batch_norm: str, shared: bool) -> Iterator[MacTerm]:
+    """Bytes of bias, multiplier and shift of every active output channel.
+
+    Args:
+        shared: those that all subnets share, else those that every subnet has for itself.
+    """
+    for step in fuse(graph):
+        if step.head.op in LINEAR_OPS:
+            own = OWN_TABLE_BYTES[batch_norm] if step.batch_norm else 0
+            each = OUTPUT_TABLE_BYTES - own if shared else own
+            channels = replace(step.head, op="depthwise_conv2d")
+            yield from _linear_terms(channels, step.head.parts, each) if each else ()

@@ -43,6 +43,7 @@ class BuildOptions:
     multiple: int = 1
     direction: str = "bottom-up"
     objective: str = "width"
+    batch_norm: str = "per_subnet"
     float_epochs: int = 15
     epochs: int | None = None
     quantization_epochs: int = 0
@@ -70,13 +71,14 @@ class BuildOptions:
 
     @property
     def planning(self) -> dict[str, Any]:
-        """How `nest` plans."""
+        """How `nest` plans, and what it shares."""
         return {
             "direction": self.direction,
             "objective": self.objective,
             "minimum": self.minimum,
             "multiple": self.multiple,
             "latency": LatencyTable.load(self.latency) if self.latency else None,
+            "batch_norm": self.batch_norm,
         }
 
     def joint_rate(self, trained: bool) -> float:

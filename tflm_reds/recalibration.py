@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tflm_reds.nested_layers import NestedBatchNormalization
 from tflm_reds.nested_model import NestedModel
+from tflm_reds.nested_norms import NestedNormalization
 
 
 def recalibrate(
@@ -18,14 +18,13 @@ def recalibrate(
     """Set the batch-norm statistics of `subnets` to the exact mean over the batches of `x`.
 
     A cumulative mean, not an exponential one: what is left of the initial variance of 1 after too
-    few steps can drop a subnet to chance.
+    few steps can drop a subnet to chance. Statistics that the subnets share stay as they are.
     """
-    norms = [layer for layer in model.backbone.layers
-             if isinstance(layer, NestedBatchNormalization)]  # fmt: skip
-    if not norms or not len(x):
-        return
+    layers = [layer for layer in model.backbone.layers if isinstance(layer, NestedNormalization)]
     for subnet in subnets if subnets is not None else range(model.subnet_count):
-        _recalibrate_subnet(model, [layer.norms[subnet] for layer in norms], subnet, x, batch_size)
+        norms = [norm for layer in layers for norm in layer.measuring(subnet)]
+        if norms and len(x):
+            _recalibrate_subnet(model, norms, subnet, x, batch_size)
 
 
 def _recalibrate_subnet(model, norms, subnet: int, x: np.ndarray, batch_size: int) -> None:

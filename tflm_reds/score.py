@@ -1,4 +1,4 @@
-"""Importance of every unit: |sum of gradient x weight| over calibration batches.
+"""Importance of every unit: |sum of gradient x weight| over calibration batches, or a baseline.
 
 Source: REDS, section on importance scores (the authors' `importance_score.py`): the signed
 gradients of the mean loss are summed over the batches, multiplied by the weights, made absolute,
@@ -18,6 +18,13 @@ from tflm_reds.errors import DataError, ModelError
 from tflm_reds.files import atomic_path
 from tflm_reds.graph import LayerGraph, Weights
 from tflm_reds.keras_writer import write_model
+
+METHODS = {
+    "gradient": "gradient x weight",
+    "magnitude": "L1 norm of the weights",
+    "random": "random",
+}
+"""How units are scored: as in the paper, and two baselines that ignore the data."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +80,30 @@ def score(
     y: np.ndarray,
     loss: str | keras.losses.Loss | None = None,
     batch_size: int = 100,
+    method: str = "gradient",
+    seed: int = 0,
 ) -> Scores:
     """Score every unit on calibration data `x` [n, ...], `y` [n] or [n, classes].
 
+    Args:
+        method: one of `METHODS`.
+        seed: of the random baseline.
+
     Raises:
-        DataError: if the data does not fit the network or the gradients are not finite.
+        DataError: if the data does not fit the network, the gradients are not finite, or there is
+            no such method.
     """
-    model = write_model(graph, weights)
-    gradients = _summed_gradients(model, x, y, resolve_loss(loss, graph, y), batch_size)
+    if method not in METHODS:
+        raise DataError(f"Score method {method!r} does not exist. Use one of {', '.join(METHODS)}.")
+    if method == "gradient":
+        model = write_model(graph, weights)
+        gradients = _summed_gradients(model, x, y, resolve_loss(loss, graph, y), batch_size)
+        importance = {name: np.abs(weights[name] * g) for name, g in gradients.items()}
+    else:
+        importance = _without_data(weights, method, seed)
     values = {
         group: sum(
-            axis.per_unit(_scores(weights[axis.weight], gradients[axis.weight], axis.axis), group)
+            axis.per_unit(_sum_but(importance[axis.weight], axis.axis), group)
             for axis in axes
             if axis.makes
         )
@@ -95,7 +115,15 @@ def score(
                 f"The gradients at {group!r} are not finite on this calibration data. "
                 "Scale the inputs as in training."
             )
-    return Scores(values, "gradient x weight", len(x))
+    return Scores(values, METHODS[method], len(x))
+
+
+def _without_data(weights: Weights, method: str, seed: int) -> dict[str, np.ndarray]:
+    """Importance of every single weight: its magnitude, or at random."""
+    if method == "magnitude":
+        return {name: np.abs(array) for name, array in weights.items()}
+    random = np.random.default_rng(seed)
+    return {name: random.random(array.shape) for name, array in weights.items()}
 
 
 def resolve_loss(
@@ -158,6 +186,6 @@ def _summed_gradients(
     return dict(zip(kernels, total, strict=True))
 
 
-def _scores(weight: np.ndarray, gradient: np.ndarray, axis: int) -> np.ndarray:
-    products = np.abs(weight * gradient)
-    return products.sum(axis=tuple(i for i in range(products.ndim) if i != axis))
+def _sum_but(importance: np.ndarray, axis: int) -> np.ndarray:
+    """Sum over all axes but one."""
+    return importance.sum(axis=tuple(i for i in range(importance.ndim) if i != axis))

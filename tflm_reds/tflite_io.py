@@ -1,12 +1,12 @@
 """Writes a QuantizedNet as a .tflite file: sliced with stock ops, or nested with our custom ops."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tflm_reds.channel_order import sort_channels
+from tflm_reds.channel_order import are_prefixes, sort_channels
 from tflm_reds.element_wise import add_multipliers, prelu_multipliers, without_zero
 from tflm_reds.errors import QuantizationError
 from tflm_reds.files import write_bytes
@@ -52,8 +52,8 @@ def write_stock_model(net: QuantizedNet, path: str | Path) -> Path:
 def write_reds_model(net: QuantizedNet, path: str | Path) -> Path:
     """Write all subnets of `net` as one .tflite: our custom ops, and stock ops between them.
 
-    One weight set, full static shapes, a table row for each subnet. The ops are in codegen/tflm;
-    which subnet runs is chosen at run time (reds_tflm.h).
+    One weight set, full static shapes, tables with a row for each subnet or one that all share. The
+    ops are in codegen/tflm; which subnet runs is chosen at run time (reds_tflm.h).
 
     Raises:
         QuantizationError: if an op has no stock form, or mixes channels that a subnet lacks.
@@ -109,7 +109,7 @@ def _custom(net: QuantizedNet, op: QuantOp, first: bool) -> tuple[OperatorSpec, 
 
 
 def _custom_constants(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
-    """The one weight set, and tables [subnets, output channels]; PRELU's slopes."""
+    """The one weight set, and tables [subnets or 1, output channels]; PRELU's slopes."""
     if not op.is_linear:
         return [_constant(op, "slopes", op.weights)] if op.kind == "PRELU" else []
     weights = op.weights
@@ -123,9 +123,9 @@ def _custom_constants(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
     )
     return [
         _constant(op, "weights", weights),
-        _constant(op, "bias", _table(net, op, op.biases)),
-        _constant(op, "multiplier", _table(net, op, multipliers)),
-        _constant(op, "shift", _table(net, op, shifts).astype(np.int8)),
+        _constant(op, "bias", _table(op.biases)),
+        _constant(op, "multiplier", _table(multipliers)),
+        _constant(op, "shift", _table(shifts).astype(np.int8)),
     ]
 
 
@@ -163,9 +163,13 @@ def _factors(net: QuantizedNet, op: QuantOp) -> dict[str, list[int]]:
     return {"factors": [number for factor in map(without_zero, factors) for number in factor]}
 
 
-def _table(net: QuantizedNet, op: QuantOp, rows: Iterable[np.ndarray]) -> np.ndarray:
-    """int32 [subnets, full output channels], rows of narrower subnets filled up with zeros."""
-    table = np.zeros((net.subnet_count, net.target(op).full_channels), np.int32)
+def _table(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """int32 [subnets, full output channels], rows of narrower subnets filled up with zeros.
+
+    One row if it serves all subnets.
+    """
+    rows = rows[-1:] if are_prefixes(rows) else rows
+    table = np.zeros((len(rows), len(rows[-1])), np.int32)
     for subnet, row in enumerate(rows):
         table[subnet, : len(row)] = row
     return table

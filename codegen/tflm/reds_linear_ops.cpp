@@ -3,7 +3,8 @@
  * inputs   0 activations int8, full shape
  *          1 weights int8, the one set of the full network: [out, kh, kw, in]; depthwise
  *            [1, kh, kw, out]; fully connected [out, channels * positions], channel-major
- *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet
+ *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet, or
+ *            [1, out], a row whose beginning serves every subnet
  * output   activations int8, full shape; the inactive channels hold the zero point
  *
  * Shapes never change at run time. One prepared node (OpData) serves every subnet. */
@@ -61,17 +62,23 @@ struct Call {
   int8_t* output;
 };
 
+/* The entries of `subnet` in a table. */
+template <typename T>
+const T* Row(Context* context, Node* node, InputIndex index, int32_t subnet) {
+  const TfLiteEvalTensor* table = GetEvalInput(context, node, index);
+  const int* dims = table->dims->data;
+  return GetTensorData<T>(table) + (dims[0] == 1 ? 0 : subnet * dims[1]);
+}
+
 Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) {
-  const int32_t row = subnet * data.output.channels;
   MicroContext* micro = GetMicroContext(context);
   Call call;
   call.scratch.buffer =
       data.scratch == kNoScratch ? nullptr : micro->GetScratchBuffer(data.scratch);
   call.scratch.size = data.scratch_bytes;
-  call.requantisation.multiplier =
-      GetTensorData<int32_t>(GetEvalInput(context, node, kMultiplier)) + row;
-  call.requantisation.shift = GetTensorData<int8_t>(GetEvalInput(context, node, kShift)) + row;
-  call.bias = GetTensorData<int32_t>(GetEvalInput(context, node, kBias)) + row;
+  call.requantisation.multiplier = Row<int32_t>(context, node, kMultiplier, subnet);
+  call.requantisation.shift = Row<int8_t>(context, node, kShift, subnet);
+  call.bias = Row<int32_t>(context, node, kBias, subnet);
   call.weights = GetTensorData<int8_t>(GetEvalInput(context, node, kWeights));
   call.input = GetTensorData<int8_t>(GetEvalInput(context, node, kInput));
   call.output = GetTensorData<int8_t>(GetEvalOutput(context, node, 0));

@@ -43,8 +43,8 @@ bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
 }
 
 bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {
-  return HasShape(table, type, 2) && table->dims->data[0] == data.options.subnet_count &&
-         table->dims->data[1] == data.output.channels;
+  if (!HasShape(table, type, 2) || table->dims->data[1] != data.output.channels) return false;
+  return table->dims->data[0] == data.options.subnet_count || table->dims->data[0] == 1;
 }
 
 /* Every width must lie inside the tensors: the kernels rely on it. */
@@ -95,7 +95,7 @@ const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
   if (!IsTable(GetEvalInput(context, node, kBias), kTfLiteInt32, *data) ||
       !IsTable(GetEvalInput(context, node, kMultiplier), kTfLiteInt32, *data) ||
       !IsTable(GetEvalInput(context, node, kShift), kTfLiteInt8, *data)) {
-    return "tables do not have a row for each subnet";
+    return "tables have no row for each subnet, nor one for all";
   }
   if (!WidthsFit(*data)) return "a subnet is wider than the tensors";
   data->is_pointwise = IsPointwise(*data);
