@@ -83,6 +83,7 @@ class Training:
         samples: of the training part, drawn at random; None for all.
         trust: share of the pretrained network's outputs in the labels.
         mixing: see `fine_tune`.
+        cells: those that differ for this network.
     """
 
     epochs: int
@@ -91,10 +92,12 @@ class Training:
     trust: float = 0.0
     mixing: float = 0.0
     batch_size: int = 64
+    cells: tuple[str, ...] = tuple(CELLS)
 
 
+WITHOUT_BATCH_NORM = tuple(name for name in CELLS if name not in ("shared_scale", "shared"))
 TRAININGS = {
-    "dnn_s_kws": Training(epochs=8, rate=1e-3, trust=0.9, mixing=0.5),
+    "dnn_s_kws": Training(epochs=8, rate=1e-3, trust=0.9, mixing=0.5, cells=WITHOUT_BATCH_NORM),
     "ds_cnn_s_fashion_mnist": Training(epochs=2, rate=3e-3, samples=10_000),
 }
 
@@ -154,7 +157,7 @@ def row_of(network: str, name: str, data: Path, seed: int) -> dict:
         "accuracy_int8": right.mean(axis=1).tolist(),
         "table_bytes": [table_bytes(program, k) for k in range(program.subnet_count)],
         "samples": len(dataset.x_test),
-        "training": asdict(training),
+        "training": {k: v for k, v in asdict(training).items() if k != "cells"},
         "seconds": time.monotonic() - start,
         "versions": versions("keras", "tensorflow", "numpy"),
         "command": f"python -m benchmarks.ablation {network} --data DIR --only {name} "
@@ -174,9 +177,9 @@ def main() -> None:
     parser.add_argument("network", choices=sorted(TRAININGS))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--only", nargs="+", choices=CELLS, help="default: every cell")
     arguments = parser.parse_args()
-    for name in arguments.only:
+    for name in arguments.only or TRAININGS[arguments.network].cells:
         if f"{arguments.network}/{name}/{arguments.seed}" in finished():
             continue
         row = row_of(arguments.network, name, arguments.data, arguments.seed)

@@ -110,7 +110,7 @@ def _add_plan_arguments(group) -> None:
         "--batch-norm",
         choices=["per_subnet", "shared_scale", "shared"],
         default="per_subnet",
-        help="what the subnets share of batch-norms: per_subnet, nothing (default, most accurate); "
+        help="what the subnets share of batch-norms: per_subnet, nothing (default); "
         "shared_scale, the scale; shared, everything: 9, 4 or 0 B of flash for each of a subnet's "
         "channels",
     )

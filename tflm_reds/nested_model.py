@@ -49,7 +49,7 @@ class NestedModel(keras.Model):
         ranges: activation ranges of an earlier quantisation-aware training, by node.
         batch_norm: how much of the batch-norms the subnets share: "per_subnet" nothing,
             "shared_scale" all but mean and beta, "shared" everything, with the statistics of the
-            full network. Less accurate in this order, and smaller; see `nested_norms`.
+            full network; see `nested_norms`.
 
     Attributes:
         ranges: (lowest, highest) activation by node in the last `fit`, if it was
