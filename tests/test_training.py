@@ -193,3 +193,11 @@ def test_nan_in_float_training_is_told():
         train_float(model, data, 2)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_best_subnets_leaves_the_settings_of_other_callbacks():
+    """A second fit without Distillation learns from labels alone."""
+    data = dataset()
+    nested = nest(shake(ds_cnn()), (data.x_train, data.y_train), (0.5,))
+    fine_tune(nested, data, 1, 32, alpha=0.5)
+    assert float(nested.distillation_alpha) == 0

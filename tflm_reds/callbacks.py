@@ -178,7 +178,8 @@ class BestSubnets(_NestedCallback):
         finite = _all_finite(logs.get(name, 0.0) for name in ("loss", "val_loss"))
         if finite and mean > self.best:
             self.best, self.best_epoch = mean, epoch
-            self._weights = self.model.get_weights()
+            # Not the settings of other callbacks, which are variables of the model too.
+            self._weights = self.model.backbone.get_weights()
             self._save()
 
     def _save(self) -> None:
@@ -191,7 +192,7 @@ class BestSubnets(_NestedCallback):
     def on_train_end(self, logs=None) -> None:
         """Put the best weights back."""
         if self._weights is not None:
-            self.model.set_weights(self._weights)
+            self.model.backbone.set_weights(self._weights)
             if self.verbose:
                 print(f"BestSubnets: epoch {self.best_epoch + 1}, mean {self.best:.4f}")
 
