@@ -111,8 +111,8 @@ def test_best_subnets_knows_the_best_epoch_of_an_earlier_call(tmp_path):
     best.set_model(nested)
     best.on_train_begin()
     best.on_epoch_end(5, {"val_accuracy_50": 0.9, "val_accuracy_100": 0.9})
-    kept = nested.get_weights()
-    nested.set_weights([weight + 1 for weight in kept])
+    kept = nested.backbone.get_weights()
+    nested.backbone.set_weights([weight + 1 for weight in kept])
 
     again = BestSubnets(path=tmp_path / "best.npz")
     again.set_model(nested)
@@ -120,7 +120,7 @@ def test_best_subnets_knows_the_best_epoch_of_an_earlier_call(tmp_path):
     again.on_epoch_end(6, {"val_accuracy_50": 0.5, "val_accuracy_100": 0.5})
     again.on_train_end()
     assert again.best_epoch == 5
-    for now, then in zip(nested.get_weights(), kept, strict=True):
+    for now, then in zip(nested.backbone.get_weights(), kept, strict=True):
         np.testing.assert_array_equal(now, then)
 
 
@@ -159,7 +159,7 @@ def test_nan_keeps_the_best_of_the_good_epochs(tmp_path, when, epoch):
     with pytest.warns(UserWarning, match=rf"became .* epoch {epoch + 1}.*last good epoch"):
         history = fine_tune(nested, data, 4, 16, **options)
     assert len(history.epoch) == epoch + 1
-    assert all(np.isfinite(weight).all() for weight in nested.get_weights())
+    assert all(np.isfinite(weight).all() for weight in nested.backbone.get_weights())
     if epoch == 0:
         found, expected = nested.backbone.get_weights(), poison.before
         assert not (tmp_path / "best.npz").exists()
@@ -168,7 +168,7 @@ def test_nan_keeps_the_best_of_the_good_epochs(tmp_path, when, epoch):
         with np.load(tmp_path / "best.npz") as file:
             assert int(file["epoch"]) == np.argmax(means[:epoch])
             expected = [file[f"weight{i}"] for i in range(len(file.files) - 2)]
-        found = nested.get_weights()
+        found = nested.backbone.get_weights()
     for now, then in zip(found, expected, strict=True):
         np.testing.assert_array_equal(now, then)
 
