@@ -220,6 +220,27 @@ def _ablation_cells(row: dict) -> list[object]:
     return [", ".join(changed) or "nothing", row["seed"], *shown, tables, widths]
 
 
+def memory() -> str:
+    """Subnets under limits of peak RAM."""
+    rows = []
+    for row in read_rows("memory"):
+        limit = "none" if row["limit"] is None else f"{row['limit']:,}"
+        accuracies = [f"{100 * row[key]:.1f} %" for key in ("accuracy_float", "accuracy_int8")]
+        untrained = "-"
+        if row["untrained_samples"]:
+            both = [f"{100 * row[key]:.1f}" for key in ("untrained_float", "untrained_int8")]
+            untrained = " / ".join(both) + f" % of {row['untrained_samples']:,}"
+        cells = [
+            row["subnet"],
+            limit,
+            f"{row['arena_bytes']:,}",
+            f"{100 * row['mac_fraction']:.1f} %",
+        ]
+        rows.append([*cells, *accuracies, row["samples"], untrained])
+    header = ["subnet", "limit B", "arena B", "true MACs", "float", "int8", "images"]
+    return table([*header, "before training, float / int8"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "digits": subnets_of("digits_ds_cnn"),
     "ds_cnn_s_kws": subnets_of("ds_cnn_s_kws"),
@@ -231,6 +252,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "planner": planner,
     "nesting_ratios": nesting_ratios,
     "choice": choice,
+    "memory": memory,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
     **{f"ablation_{name}": ablation_of(name) for name in TRAININGS},
