@@ -191,7 +191,8 @@ class Plan:
         return "\n".join(
             [
                 *lines,
-                f"({how} in {self.seconds:.2f} s; {joint}; price: of nesting, in the objective)",
+                f"({how} in {self.seconds:.2f} s; {joint})",
+                "(nesting costs: of the objective, against the best plan of this subnet alone)",
             ]
         )
 
