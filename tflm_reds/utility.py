@@ -24,7 +24,7 @@ from tflm_reds.graph import LayerGraph, Node, Weights
 from tflm_reds.keras_writer import write_model
 from tflm_reds.score import is_classifier, resolve_loss
 
-EXPONENTS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+EXPONENTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 SMALLEST_SHARE = 0.1  # of the MACs: random widths are drawn from here to the full network
 LEAST_COEFFICIENT = 0.1  # of the mean: no group is free, whatever the noise of the fit says
 BATCH_SIZE = 128
