@@ -41,6 +41,8 @@ def test_two_devices_train_like_one(results, network, tolerance):
 def test_callbacks_hold_on_two_devices(results, network):
     _, two = results[network]
     for name, value in two["kept"].items():
+        if name == "loss":  # in fit it holds the distillation too, which ends with it
+            continue
         assert value == pytest.approx(two["history"][f"val_{name}"][two["best_epoch"]], rel=1e-5)
     assert max(two["differences"]) == 0.0  # of the devices' copies, batch-norm statistics too
 
