@@ -7,6 +7,8 @@ from keras_models import ds_cnn, flattening_cnn, shake
 
 import tflm_reds as reds
 from tflm_reds.budget import Budget
+from tflm_reds.codegen.lower import lower
+from tflm_reds.codegen.program import flash_bytes, table_bytes
 from tflm_reds.errors import PlanError
 from tflm_reds.keras_reader import read_model
 from tflm_reds.latency import LatencyTable, LayerTimes
@@ -167,3 +169,17 @@ def test_a_latency_table_must_be_of_this_network(tmp_path):
             LatencyTable.load(tmp_path / "bad.json")
     with pytest.raises(PlanError, match="no latency table"):
         LatencyTable.load(tmp_path / "missing.json")
+
+
+def test_flash_of_the_plan_counts_the_tables_of_every_subnet():
+    """Directly after nesting all batch-norms could look alike, and so share their tables."""
+    model = shake(ds_cnn())
+    x = np.random.default_rng(0).normal(0, 1, (64, 12, 8, 1)).astype(np.float32)
+    y = np.random.default_rng(1).integers(0, 5, 64)
+    whole = reds.nest(model, (x, y), (Budget(macs=0.5, flash=10**6),)).plan.costs[-1]["flash"]
+    nested = reds.nest(model, (x, y), (Budget(flash=round(0.8 * whole)),))
+    program = lower(reds.quantize(nested, x))
+    for k, costs in enumerate(nested.plan.costs):
+        assert costs["flash"] == sum(flash_bytes(program, k).values())
+    channels = [len(op.tables[0].bias) for op in program.ops if op.tables]
+    assert table_bytes(program, 1) > 9 * sum(channels) / 2

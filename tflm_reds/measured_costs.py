@@ -17,7 +17,7 @@ from tflm_reds.plan import Plan
 from tflm_reds.quantization import quantize
 
 ATTEMPTS = 8
-SAMPLES = 8  # neither cost depends on the values
+SAMPLES = 8  # neither cost depends on the inputs' values
 KINDS = ("ram", "flash")
 
 

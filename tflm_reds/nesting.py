@@ -63,18 +63,17 @@ def nest(
 
     def make(wanted: Sequence[Budget]) -> NestedModel:
         widths = plan or plan_graph(graph, scores, wanted, latency, batch_norm, **plan_options)
-        return NestedModel.from_weights(graph, weights, widths, model.name, batch_norm)
+        nested = NestedModel.from_weights(graph, weights, widths, model.name, batch_norm)
+        # The full network keeps its statistics; the smaller ones see other inputs than it did.
+        recalibrate(nested, x, subnets=range(nested.subnet_count - 1))
+        return nested
 
     wanted = () if plan else checked_budgets(budgets)
     if any(budget.needs_image for budget in wanted):
         from tflm_reds.measured_costs import keep_limits  # it quantises, which imports this module
 
-        nested = keep_limits(make, wanted, x)
-    else:
-        nested = make(wanted)
-    # The full network keeps its statistics; the smaller ones see other inputs than it did.
-    recalibrate(nested, x, subnets=range(nested.subnet_count - 1))
-    return nested
+        return keep_limits(make, wanted, x)
+    return make(wanted)
 
 
 def plan_graph(
