@@ -77,7 +77,7 @@ def rows_of(data: Path, epochs: int, seed: int) -> list[dict]:
             "epochs": epochs,
             "seed": seed,
             "versions": versions("keras", "tensorflow", "numpy"),
-            "command": "python -m benchmarks.memory --data DIR",
+            "command": f"python -m benchmarks.memory --data DIR --epochs {epochs}",
         }
         for k, limit in enumerate((*LIMITS, None))
     ]
@@ -87,7 +87,7 @@ def main() -> None:
     """One run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rows = rows_of(arguments.data, arguments.epochs, arguments.seed)
