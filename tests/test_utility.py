@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from tests.keras_models import ds_cnn, shake
-from tflm_reds.errors import DataError
+from tflm_reds.errors import DataError, ModelError
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nesting import nest
 from tflm_reds.solvers.objectives import kept_width
 from tflm_reds.utility import LEAST_COEFFICIENT, Utilities, _fit, measure_utilities
+from tflm_reds.zoo import load_zoo
 
 
 def samples(count: int, seed: int = 0):
@@ -76,3 +77,10 @@ def test_too_few_samples_are_refused():
     graph, weights = read_model(shake(ds_cnn()))
     with pytest.raises(DataError, match="more than 6 samples"):
         measure_utilities(graph, weights, *samples(6))
+
+
+def test_layer_normalisation_is_refused():
+    graph, weights = read_model(load_zoo("vit_digits")[0])
+    x = np.zeros((20, *graph.nodes[0].shape), np.float32)
+    with pytest.raises(ModelError, match=r"normalises over the channels.*objective='width'"):
+        measure_utilities(graph, weights, x, np.zeros(20, int))

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from tflm_reds.errors import DataError
+from tflm_reds.errors import DataError, ModelError
 from tflm_reds.graph import LayerGraph, Node, Weights
 from tflm_reds.keras_writer import write_model
 from tflm_reds.score import is_classifier, resolve_loss
@@ -80,9 +80,15 @@ def measure_utilities(
         draws: random widths that are measured.
 
     Raises:
+        ModelError: if the network has a layer normalisation.
         DataError: if there are too few samples, the loss becomes NaN, or this is called within the
             scope of a `tf.distribute` strategy.
     """
+    if norm := next((node for node in graph.nodes if node.op == "layer_norm"), None):
+        raise ModelError(
+            f"Layer {norm.name!r} normalises over the channels, which a mask does not cut: "
+            "utilities cannot be measured on it. Plan with objective='width'."
+        )
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise DataError(
             "Utilities are measured on one device, not within a strategy's scope. Nest before the "
