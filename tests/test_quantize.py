@@ -242,11 +242,16 @@ def test_tiny_weights_beside_a_large_offset_keep_the_offset():
         assert np.abs(outputs - floats).max() < 0.1 * np.abs(floats).max()
 
 
-def test_bias_that_is_not_finite_is_refused():
+def test_numbers_that_are_not_finite_are_refused():
     model = make("ds_cnn", seed=9)
     x, y = data(model, 100)
     nested = reds.nest(model, (x, y))
-    beta = nested.backbone.get_layer("bn1").norms[0].beta
-    beta.assign(beta * np.nan)
-    with pytest.raises(QuantizationError, match="bias of 'conv1', channel 0, subnet 0 is nan"):
+    beta, kernel = nested.backbone.get_layer("bn1").norms[0].beta, nested.backbone.get_layer("pw1")
+    before = beta.numpy()
+    beta.assign(before * np.nan)
+    with pytest.raises(QuantizationError, match="A bias of 'conv1' in subnet 0 is nan"):
+        reds.quantize(nested, x)
+    beta.assign(before)
+    kernel.kernel.assign(kernel.kernel * np.nan)
+    with pytest.raises(QuantizationError, match=r"An activation of '[a-z_0-9]+' is nan"):
         reds.quantize(nested, x)

@@ -64,14 +64,16 @@ def quantize(
 
     Raises:
         DataError: if `x` does not fit the model.
-        QuantizationError: if a layer has no int8 form, a bias is not finite, a batch-norm scale is
-            not positive, or a softmax is concatenated with something else.
+        QuantizationError: if a layer has no int8 form, a number is not finite, a batch-norm scale
+            is not positive, or a softmax is concatenated with something else.
     """
     graph = nested.graph
     check_int8_form(graph)
     steps = fuse(graph)
     source = graph.nodes[0]
     ranges = ranges or nested.ranges or activation_ranges(nested, x)
+    for node, limits in ranges.items():
+        _require_finite(f"An activation of {node!r}", np.array(limits))
     scales = activation_scales(source.name, steps, ranges)
     last_nodes = {source.name: source} | {step.head.name: step.last for step in steps}
     tensors = {name: _tensor(nested, name, last_nodes[name], scales[name]) for name in last_nodes}
@@ -174,6 +176,7 @@ def _quantize_weights(
     affine = [_gain_and_offset(step, subnet, k) for k, subnet in enumerate(arrays)]
     kernel_scale = np.maximum(np.abs(rows).max(axis=1), 1e-12) / 127
     for k, (gain, offset) in enumerate(affine):
+        _require_finite(f"A bias of {head.name!r} in subnet {k}", offset)
         # A channel of tiny weights beside its offset gets coarser ones, so that its bias fits.
         least = np.abs(offset) / (source.scale * gain * LARGEST_BIAS)
         channels = target.take(np.arange(len(rows)), k, axis=0)
@@ -184,7 +187,7 @@ def _quantize_weights(
         for k, (gain, _) in enumerate(affine)
     ]
     biases = [
-        _quantize_bias(head, offset, source.scale * scales[k].astype(np.float64), k)
+        np.round(offset / (source.scale * scales[k].astype(np.float64))).astype(np.int32)
         for k, (_, offset) in enumerate(affine)
     ]
     weights = _from_rows(head, integers, kernel.shape, source)
@@ -211,15 +214,12 @@ def _gain_and_offset(step: Step, weights: Weights, subnet: int) -> tuple[np.ndar
     return gain, (bias - mean) * gain + beta
 
 
-def _quantize_bias(head: Node, offset: np.ndarray, unit: np.ndarray, subnet: int) -> np.ndarray:
-    bias = np.round(offset / unit)
-    if not np.isfinite(bias).all():
-        worst = int(np.flatnonzero(~np.isfinite(bias))[0])
+def _require_finite(what: str, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        worst = values[~np.isfinite(values)][0]
         raise QuantizationError(
-            f"The bias of {head.name!r}, channel {worst}, subnet {subnet} is {bias[worst]:.3g}. "
-            "Its weights or its batch-norm hold NaN or infinity: train again, at a lower rate."
+            f"{what} is {worst:.3g}: the training broke down. Train again, at a lower rate."
         )
-    return bias.astype(np.int32)
 
 
 def _rows(head: Node, kernel: np.ndarray) -> np.ndarray:
