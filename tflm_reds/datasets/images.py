@@ -38,8 +38,7 @@ def decode_jpegs(
     stops, buffer = np.cumsum(lengths.astype(np.int64)), scans.tobytes()
     files = [header + buffer[stop - n : stop] + end for stop, n in zip(stops, lengths, strict=True)]
     images = tf.data.Dataset.from_tensor_slices(files).map(
-        lambda file: tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE"),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        _decode, num_parallel_calls=tf.data.AUTOTUNE
     )
     try:
         return np.concatenate(list(images.batch(1024).as_numpy_iterator()))
