@@ -74,11 +74,11 @@ RECIPES = {
     "ds_cnn_s_fashion_mnist": VISION,
     "ds_cnn_s_cifar10": VISION,
     "dnn_s_kws": replace(SPEECH, epochs=50),
-    "dnn_l_kws": replace(SPEECH, epochs=50),
-    "cnn_s_kws": SPEECH,
-    "cnn_l_kws": SPEECH,
-    "ds_cnn_s_kws": SPEECH,
-    "ds_cnn_l_kws": SPEECH,
+    "dnn_l_kws": replace(SPEECH, epochs=30),
+    "cnn_s_kws": replace(SPEECH, epochs=40),
+    "cnn_l_kws": replace(SPEECH, epochs=12),
+    "ds_cnn_s_kws": replace(SPEECH, epochs=24),
+    "ds_cnn_l_kws": replace(SPEECH, epochs=3),
 }
 
 
