@@ -6,6 +6,7 @@ import numpy as np
 
 from tflm_reds.channel_order import sort_channels
 from tflm_reds.codegen.passes.check_overflow import check_overflow
+from tflm_reds.codegen.passes.fuse_lookup import fuse_lookup
 from tflm_reds.codegen.passes.fuse_pad import fuse_pad
 from tflm_reds.codegen.passes.plan_arena import plan_arena
 from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
@@ -25,6 +26,15 @@ from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.reference import mean_multiplier
 from tflm_reds.softmax import softmax_exponentials
 
+PASSES = (
+    check_overflow,
+    fuse_pad,
+    fuse_lookup,
+    resolve_reshapes,
+    select_kernels,
+    plan_arena,
+)
+
 
 def lower(net: QuantizedNet) -> Program:
     """The program of `net`, complete: kernels chosen, one arena offset for each tensor.
@@ -41,7 +51,7 @@ def lower(net: QuantizedNet) -> Program:
 def _lower_without_sizes(net: QuantizedNet) -> Program:
     """Like `lower`, but `arena_sizes` holds the size of this program alone."""
     program = translate(sort_channels(net))
-    for step in (check_overflow, fuse_pad, resolve_reshapes, select_kernels, plan_arena):
+    for step in PASSES:
         program = step(program)
     return program
 
@@ -118,6 +128,7 @@ def _linear(net: QuantizedNet, op: QuantOp, lowered: Op) -> Op:
         window=window,
         padding=padding,
         activation=net.activation_range(op),
+        zero_point=net.target(op).zero_point,
         weights=_pack(op),
         tables=tuple(output_table(net, op, k) for k in range(net.subnet_count)),
     )

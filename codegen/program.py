@@ -87,7 +87,7 @@ class Op:
     Attributes:
         kind: TFLM's builtin name of the op.
         kernel: C function; chosen by `select_kernels`.
-        name: of the Keras layer.
+        name: of the Keras layer; of several that are fused, joined by " + ".
         sources, target: names of the edges read and written.
         window, stride, padding, dilation: (height, width); `padding` is (top, left), explicit.
         activation: (lowest, highest) int8 output.
@@ -95,7 +95,9 @@ class Op:
             [positions or 1, channels] slopes of PRELU; `resolve_reshapes` orders the inputs of a
             fully connected layer and the slopes behind a flatten.
         tables: one for each subnet; the C holds only once what they share.
-        lookup: table of an element-wise function (int8) or of exponentials (int32).
+        lookup: table of an element-wise function (int8), which a linear op applies to its output
+            before it stores it, or of exponentials (int32).
+        zero_point: of a linear op's output, before `lookup`.
         multipliers: (multiplier, shift): of MEAN; of PRELU's inputs >= 0 and < 0; of ADD's two
             inputs and of their sum.
         macs: multiply-accumulates of each subnet.
@@ -115,6 +117,7 @@ class Op:
     weights: np.ndarray | None = field(default=None, compare=False)
     tables: tuple[OutputTable, ...] = field(default=(), compare=False)
     lookup: np.ndarray | None = field(default=None, compare=False)
+    zero_point: int = 0
     multipliers: tuple[tuple[int, int], ...] = ()
     macs: tuple[int, ...] = ()
     scratch_bytes: int = 0

@@ -122,7 +122,7 @@ def _op_view(op: Op, function: str, name: str, edges: dict[str, dict]) -> dict:
         "geometry": _geometry(op),
         "shapes": f"{', '.join(map(_sizes, sources))} -> {_sizes(target)}",
         "widths": f"{', '.join(map(_widths, sources))} -> {_widths(target)}",
-        "requantisation": _requantisation(op, source, target),
+        "requantisation": _requantisation(op, source),
         "first": _first(op.tables),
         "tables": _tables(op),
         "weight_order": _weight_order(op),
@@ -213,14 +213,15 @@ def _geometry(op: Op) -> str:
     return "".join(parts)
 
 
-def _requantisation(op: Op, source: dict, target: dict) -> str:
+def _requantisation(op: Op, source: dict) -> str:
     if not op.tables:
         return ""
     shifts = [int(shift) for table in op.tables for shift in table.shift]
     low, high = op.activation
     return (
-        f"zero points {source['zero_point']} -> {target['zero_point']}, "
+        f"zero points {source['zero_point']} -> {op.zero_point}, "
         f"shifts {min(shifts)} .. {max(shifts)}, outputs {low} .. {high}"
+        + ("" if op.lookup is None else ", then the look-up table")
     )
 
 

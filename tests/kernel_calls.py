@@ -23,10 +23,21 @@ CANARY = 0x5A
 
 
 class KernelCall:
-    """One kernel call on `machine`: `run` returns the active output, or the error code."""
+    """One kernel call on `machine`: `run` returns the active output, or the error code.
 
-    def __init__(self, machine, net: QuantizedNet, op: QuantOp, subnet: int) -> None:
+    `lookup` is the table of a fused element-wise op, int8 [256].
+    """
+
+    def __init__(
+        self,
+        machine,
+        net: QuantizedNet,
+        op: QuantOp,
+        subnet: int,
+        lookup: np.ndarray | None = None,
+    ) -> None:
         self.machine, self.net, self.op, self.subnet = machine, net, op, subnet
+        self.lookup = lookup
         self.source, self.target = net.source(op), net.target(op)
 
     def run(self, *inputs: np.ndarray, count: bool = False) -> np.ndarray | int:
@@ -80,6 +91,12 @@ class KernelCall:
     def ints(self, *values: int) -> int:
         return self.machine.place(struct.pack(f"<{len(values)}i", *values))
 
+    def linear_params(self, *values: int) -> int:
+        """int32 fields, then the pointer to the table of a fused op."""
+        table = 0 if self.lookup is None else self.bytes(self.lookup)
+        fields = struct.pack(f"<{len(values)}i", *values)
+        return self.machine.place(fields + struct.pack(f"<{self.machine.pointer}", table))
+
     def pointers(self, *values: int) -> int:
         return self.machine.place(struct.pack(f"<{len(values)}{self.machine.pointer}", *values))
 
@@ -130,7 +147,7 @@ def _convolution(call: KernelCall):
     op = call.op
     offsets = (-call.source.zero_point, call.target.zero_point)
     geometry = (*op.stride, *call.padding(), *op.dilation)
-    params = call.ints(*offsets, *geometry, *call.net.activation_range(op))
+    params = call.linear_params(*offsets, *geometry, *call.net.activation_range(op))
     depthwise = op.kind == "DEPTHWISE_CONV_2D"
     rows = call.target if depthwise else call.source
     filter_dims = call.ints(*op.kernel_size, rows.channels[call.subnet], rows.full_channels)
@@ -146,7 +163,7 @@ def _convolution(call: KernelCall):
 
 def _fully_connected(call: KernelCall):
     offsets = (-call.source.zero_point, call.target.zero_point)
-    params = call.ints(*offsets, *call.net.activation_range(call.op))
+    params = call.linear_params(*offsets, *call.net.activation_range(call.op))
     length = call.source.channels[call.subnet] * call.source.positions
     filter_dims = call.ints(1, 1, length, call.source.shape[-1])
     name = "reds_fully_connected_s8"

@@ -10,7 +10,7 @@ HUGE = 1 << 20
 # A valid call of each kernel; dims are (height, width, channels, stride). "*name" is a buffer.
 CONVOLUTION = {
     "context": ("*scratch", 4096),
-    "params": (1, 2, 1, 1, 0, 0, 1, 1, -128, 127),
+    "params": (1, 2, 1, 1, 0, 0, 1, 1, -128, 127, 0, 0),  # the last two: a null pointer
     "requantisation": ("*multiplier", "*shift"),
     "input_dims": (4, 4, 3, 4),
     "input": "*data",
@@ -22,7 +22,7 @@ CONVOLUTION = {
 }
 DEPTHWISE = CONVOLUTION | {"output_dims": (4, 4, 3, 4)}
 DENSE = CONVOLUTION | {
-    "params": (1, 2, -128, 127),
+    "params": (1, 2, -128, 127, 0, 0),
     "input_dims": (1, 1, 3, 4),
     "output_dims": (1, 1, 2, 4),
 }
@@ -179,7 +179,7 @@ def test_bad_filter(host, kernel, dims):
 @pytest.mark.parametrize(("index", "value"), [(0, 0), (1, -1), (0, 2**30), (2, -1), (3, -1)])
 def test_bad_geometry(host, kernel, index, value):
     params = list(KERNEL_CALLS[kernel]["params"])
-    params[index + (2 if len(params) == 10 else 0)] = value
+    params[index + (2 if "bias" in KERNEL_CALLS[kernel] else 0)] = value
     assert status_of(host, kernel, params=tuple(params)) == ERROR_ARGUMENT
 
 

@@ -26,6 +26,7 @@ from tflm_reds.codegen.program import (
     flash_bytes,
     table_bytes,
 )
+from tflm_reds.element_wise import lookup_table
 from tflm_reds.errors import QuantizationError
 
 NETS = [ds_cnn, every_op, dense_net, residual, concatenating]
@@ -86,6 +87,35 @@ def test_pad_is_fused_into_a_convolution_further_down_but_stays_for_two_readers(
     assert "PAD" not in kinds(one_reader)
     two_readers = lower(builder.back_to(padded).mean().dense(3).build())
     assert "PAD" in kinds(two_readers)
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "relu", "hard_swish"])
+@pytest.mark.parametrize("kind", ["convolution", "depthwise", "dense"])
+def test_table_activation_is_fused_into_the_linear_op_before_it(kind, activation):
+    builder = NetBuilder((5, 4, 3) if kind != "dense" else (12,), seed=2)
+    builder.depthwise() if kind == "depthwise" else getattr(builder, kind)(4, cut=False)
+    net = getattr(builder, activation)().build()
+    (op,) = lower(net).ops
+    linear, table = net.ops
+    assert (op.kind, op.name) == (linear.kind, f"{linear.name} + {table.name}")
+    assert op.target == net.output.name
+    assert op.zero_point == net.target(linear).zero_point != net.output.zero_point
+    np.testing.assert_array_equal(op.lookup, lookup_table(net, table))
+
+
+def test_two_table_activations_in_a_row_become_one_table():
+    net = NetBuilder((5, 4, 3), seed=2).convolution(4, cut=False).leaky_relu().hard_swish().build()
+    (op,) = lower(net).ops
+    _, leaky, swish = net.ops
+    expected = lookup_table(net, swish)[lookup_table(net, leaky).astype(int) + 128]
+    np.testing.assert_array_equal(op.lookup, expected)
+
+
+def test_table_activation_stays_where_its_input_is_read_again_or_no_linear_op_makes_it():
+    builder = NetBuilder((5, 4, 3), seed=2).convolution(4)
+    trunk = builder.last.name
+    program = lower(builder.leaky_relu().add(trunk).hard_swish().mean().dense(3).build())
+    assert kinds(program)[:4] == ["CONV_2D", "LEAKY_RELU", "ADD", "HARD_SWISH"]
 
 
 def offsets(program: Program, op: int) -> list[int]:

@@ -70,7 +70,8 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
     return REDS_ERROR_ARGUMENT;
   }
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation};
+                                params->output_offset, params->activation,
+                                params->lookup};
   multiply(params, &outputs, input_dims, input, filter_dims, filter, output_dims, output,
            context->buffer);
   return REDS_OK;

@@ -148,7 +148,8 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
   }
   const convolution shape = {params, input_dims, filter_dims, output_dims};
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation};
+                                params->output_offset, params->activation,
+                                params->lookup};
   convolve(&shape, &outputs, input, filter, output, context->buffer);
   return REDS_OK;
 }

@@ -151,7 +151,8 @@ reds_status reds_depthwise_conv_s8(const reds_context *context, const reds_conv_
     return REDS_ERROR_ARGUMENT;
   }
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation};
+                                params->output_offset, params->activation,
+                                params->lookup};
   convolve(params, &outputs, input_dims, input, filter_dims, filter, output_dims, output);
   return REDS_OK;
 }

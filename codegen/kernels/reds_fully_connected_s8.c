@@ -102,7 +102,8 @@ reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_p
     return REDS_ERROR_ARGUMENT;
   }
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation};
+                                params->output_offset, params->activation,
+                                params->lookup};
   multiply(params, &outputs, input, filter_dims, filter, output_dims->channels, output,
            context->buffer);
   return REDS_OK;

@@ -66,12 +66,15 @@ typedef struct {
                           output_dims. Padding holds the zero point */
   reds_extent dilation;
   reds_activation activation;
+  const int8_t *lookup; /* output of a fused element-wise op for each int8 value -128..127; null:
+                           none. `output_offset` and `activation` are those before it */
 } reds_conv_params;
 
 typedef struct {
   int32_t input_offset;
   int32_t output_offset;
   reds_activation activation;
+  const int8_t *lookup;
 } reds_fc_params;
 
 typedef struct {

@@ -19,6 +19,7 @@ typedef struct {
   const int8_t *shift;
   int32_t offset;
   reds_activation activation;
+  const int8_t *lookup; /* of the value that `activation` lets through; null: none */
 } reds_outputs;
 
 /* Sums of one channel at two positions. */
@@ -142,11 +143,17 @@ static inline int8_t reds_clamp(int32_t value, reds_activation activation) {
   return (int8_t)value;
 }
 
+/* The int8 output from a requantised sum: what the op list computes, value by value. */
+static inline int8_t reds_activate(const reds_outputs *outputs, int32_t scaled) {
+  const int8_t value = reds_clamp(scaled + outputs->offset, outputs->activation);
+  return outputs->lookup == NULL ? value : outputs->lookup[value + 128];
+}
+
 /* The int8 output of `channel` from its sum of products. */
 static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum) {
   const int32_t scaled = reds_requantise_channel(
       sum + outputs->bias[channel], outputs->multiplier[channel], outputs->shift[channel]);
-  return reds_clamp(scaled + outputs->offset, outputs->activation);
+  return reds_activate(outputs, scaled);
 }
 
 /* The outputs of `channel` at two positions: its constants are read once. */
@@ -157,8 +164,8 @@ static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel
   const int32_t shift = outputs->shift[channel];
   const int32_t scaled0 = reds_requantise_channel(sums.first + bias, multiplier, shift);
   const int32_t scaled1 = reds_requantise_channel(sums.second + bias, multiplier, shift);
-  output0[channel] = reds_clamp(scaled0 + outputs->offset, outputs->activation);
-  output1[channel] = reds_clamp(scaled1 + outputs->offset, outputs->activation);
+  output0[channel] = reds_activate(outputs, scaled0);
+  output1[channel] = reds_activate(outputs, scaled1);
 }
 
 static inline int32_t reds_dot(const int8_t *input, const int8_t *weights, int32_t length,

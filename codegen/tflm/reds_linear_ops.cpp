@@ -107,7 +107,8 @@ reds_status RunConvolution(const OpData& data, const Call& call) {
   const Options& options = data.options;
   const reds_conv_params params = {-data.input_zero_point, data.output_zero_point,
                                    options.stride,         options.padding,
-                                   options.dilation,       options.activation};
+                                   options.dilation,       options.activation,
+                                   nullptr};
   auto* kernel = data.kind == Kind::kDepthwise ? reds_depthwise_conv_s8
                  : data.is_pointwise           ? reds_convolve_1x1_s8
                                                : reds_convolve_s8;
@@ -117,7 +118,7 @@ reds_status RunConvolution(const OpData& data, const Call& call) {
 
 reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* call) {
   const reds_fc_params params = {-data.input_zero_point, data.output_zero_point,
-                                 data.options.activation};
+                                 data.options.activation, nullptr};
   if (data.options.positions[0] > 1) {
     const reds_status status = Flatten(micro, data, call);
     if (status != REDS_OK) return status;
