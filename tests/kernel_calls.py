@@ -42,18 +42,19 @@ class KernelCall:
 
     def run(self, *inputs: np.ndarray, count: bool = False) -> np.ndarray | int:
         """inputs: int8 [*active input shape]; with `count`, the number of instructions instead."""
-        name, arguments = self._arguments(inputs)
+        name, arguments = self.prepare(*inputs)
         if count:
             return self.machine.count_instructions(name, *arguments)
         status = self.machine.call(name, *arguments)
         assert status == 0, f"{name}: status {status}"
         return self._output(arguments[-1])
 
-    def _arguments(self, inputs: tuple[np.ndarray, ...]) -> tuple[str, list[int]]:
+    def prepare(self, *inputs: np.ndarray) -> tuple[str, list[int]]:
+        """Place all buffers; the kernel's name and arguments, the output's address last."""
         name, leading, middle = _BUILDERS[self.op.kind](self)
         tensors = [self.net.tensors[name] for name in self.op.inputs]
         dims = [self.dims_of(tensor) for tensor in tensors]
-        places = [self.bytes(self.embed(*pair)) for pair in zip(tensors, inputs, strict=True)]
+        places = [self.variable(self.embed(*pair)) for pair in zip(tensors, inputs, strict=True)]
         if self.op.kind == "CONCATENATION":
             data = [self.ints(*itertools.chain(*dims)), self.pointers(*places)]
         else:
@@ -63,7 +64,7 @@ class KernelCall:
                 for argument in (self.ints(*pair[0]), pair[1])
             ]
         self.size = self.target.size
-        output = self.bytes(np.full(self.size, CANARY, np.uint8))
+        output = self.variable(np.full(self.size, CANARY, np.uint8))
         return name, [*leading, *data, *middle, self.dims(self.target), output]
 
     def embed(self, tensor: QuantTensor, x: np.ndarray) -> np.ndarray:
@@ -85,11 +86,14 @@ class KernelCall:
         assert (raw[..., active[-1] :] == CANARY).all(), "the inactive tail was written"
         return raw[..., : active[-1]]
 
+    def variable(self, array: np.ndarray) -> int:
+        return self.machine.place(array.tobytes())
+
     def bytes(self, array: np.ndarray) -> int:
-        return self.machine.place(np.ascontiguousarray(array).tobytes())
+        return self.machine.place(np.ascontiguousarray(array).tobytes(), constant=True)
 
     def ints(self, *values: int) -> int:
-        return self.machine.place(struct.pack(f"<{len(values)}i", *values))
+        return self.machine.place(struct.pack(f"<{len(values)}i", *values), constant=True)
 
     def linear_params(self, *values: int) -> int:
         """int32 fields, then the pointer to the table of a fused op."""
@@ -98,7 +102,8 @@ class KernelCall:
         return self.machine.place(fields + struct.pack(f"<{self.machine.pointer}", table))
 
     def pointers(self, *values: int) -> int:
-        return self.machine.place(struct.pack(f"<{len(values)}{self.machine.pointer}", *values))
+        data = struct.pack(f"<{len(values)}{self.machine.pointer}", *values)
+        return self.machine.place(data, constant=True)
 
     def dims(self, tensor: QuantTensor) -> int:
         return self.ints(*self.dims_of(tensor))
@@ -122,7 +127,7 @@ class KernelCall:
     def scratch(self, name: str, filter_dims: int) -> int:
         size = self.machine.call(f"{name}_get_buffer_size", filter_dims)
         padded = -(-size // 4) * 4
-        return self.pointers(self.bytes(np.full(padded, CANARY, np.uint8)), size)
+        return self.pointers(self.variable(np.full(padded, CANARY, np.uint8)), size)
 
     def padding(self) -> tuple[int, int]:
         """(top, left) of a window op."""
@@ -213,7 +218,7 @@ def _concatenate(call: KernelCall):
     table = call.ints(*(value for r in runs for value in (r.input, r.first, r.channels)))
     # A struct of a pointer and two int32.
     counts = struct.pack("<2i", len(runs), len(widths))
-    params = call.machine.place(struct.pack(f"<{call.machine.pointer}", table) + counts)
+    params = call.machine.place(struct.pack(f"<{call.machine.pointer}", table) + counts, True)
     return "reds_concatenate_s8", [params], []
 
 

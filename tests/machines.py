@@ -1,38 +1,33 @@
-"""Two machines that call C functions with buffers: this host, and a simulated Cortex-M4F.
+"""Machines that call C functions with buffers: this host, Cortex-M cores in Unicorn and in QEMU.
 
-On the Cortex-M4F each buffer ends right before unmapped memory: a read beyond it faults.
+All have the same methods. In Unicorn each buffer ends right before unmapped memory, where a read
+beyond it faults, and constants cannot be written; in QEMU bytes written beside a buffer are found.
 """
 
 import ctypes
 from collections.abc import Iterable
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-from unicorn import (
-    UC_ARCH_ARM,
-    UC_HOOK_BLOCK,
-    UC_MODE_THUMB,
-    UC_PROT_EXEC,
-    UC_PROT_READ,
-    UC_PROT_WRITE,
-    Uc,
-)
-from unicorn.arm_const import (
-    UC_ARM_REG_LR,
-    UC_ARM_REG_R0,
-    UC_ARM_REG_R1,
-    UC_ARM_REG_R2,
-    UC_ARM_REG_R3,
-    UC_ARM_REG_SP,
-    UC_CPU_ARM_CORTEX_M4,
-)
+import unicorn
+from unicorn import arm_const
 
+from tflm_reds.boards.schema import FOLDER, Memory
 from tflm_reds.codegen.cores import find_core
 from tflm_reds.codegen.toolchain import Compiler, build_image, build_shared_library
+from tflm_reds.errors import SimulationError
+from tflm_reds.sim.counting import make_counter
+from tflm_reds.sim.counts import Counts
+from tflm_reds.sim.cycles import CycleEstimate, CycleModel
+from tflm_reds.sim.elf import Elf
+from tflm_reds.sim.machine import ARGUMENTS, CPU_MODELS
+from tflm_reds.sim.protocol import Limits
+from tflm_reds.sim.qemu import QemuMachine, qemu_board
 
 TESTS = Path(__file__).parent
 KERNELS = TESTS.parent / "codegen" / "kernels"
 PAGE = 4096
+ALIGNMENT = 16
+GAP = b"\x5a" * ALIGNMENT
 
 
 class Host:
@@ -46,11 +41,11 @@ class Host:
         )
         self._buffers: list[ctypes.Array] = []
 
-    def place(self, data: bytes) -> int:
+    def place(self, data: bytes, constant: bool = False) -> int:
         """Address of a fresh copy of `data`, aligned to 16 bytes."""
-        buffer = (ctypes.c_char * (len(data) + 16))()
+        buffer = (ctypes.c_char * (len(data) + ALIGNMENT))()
         self._buffers.append(buffer)
-        address = (ctypes.addressof(buffer) + 15) & ~15
+        address = -(-ctypes.addressof(buffer) // ALIGNMENT) * ALIGNMENT
         ctypes.memmove(address, data, len(data))
         return address
 
@@ -69,13 +64,31 @@ class Host:
         self._buffers.clear()
 
 
-class CortexM4:
-    """Functions of a bare image, called in Unicorn; counts executed instructions of a call."""
+def _build(sources, folder: Path, core: str, origin: int, include, flags, compiler) -> Elf:
+    script = folder / "kernels.ld"
+    text = (TESTS / "cortex_m" / "kernels.ld").read_text()
+    script.write_text(text.replace("CODE_ORIGIN", hex(origin)))
+    sources = [*sources, TESTS / "cortex_m" / "freestanding.c", FOLDER / "arithmetic.c"]
+    image = folder / f"{core}.elf"
+    return Elf.load(
+        build_image(sources, image, find_core(core), script, [include], [*flags], compiler)
+    )
+
+
+class CortexM:
+    """Functions of a bare image, called in Unicorn; counts instructions and models cycles.
+
+    Args:
+        core: as in codegen/cores.py.
+        guard: buffers end at unmapped memory; else they begin at a multiple of 4096.
+    """
 
     pointer = "I"
-    _STACK = 0x30000000
-    _BUFFERS = 0x40000000
-    _ARGUMENTS = (UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3)
+    _FLASH = Memory(0, 0x40000000)
+    _CONSTANTS = 0x10000000
+    _STACK = 0x50000000
+    _STACK_BYTES = 16 * PAGE
+    _BUFFERS = 0x60000000
 
     def __init__(
         self,
@@ -84,35 +97,32 @@ class CortexM4:
         include: Path = KERNELS,
         flags: Iterable[str] = (),
         compiler: Compiler | None = None,
+        core: str = "cortex-m4f",
+        guard: bool = True,
     ) -> None:
-        script = TESTS / "cortex_m" / "kernels.ld"
-        sources = [*sources, TESTS / "cortex_m" / "freestanding.c"]
-        core = find_core("cortex-m4f")
-        elf = folder / "m4.elf"
-        image = build_image(sources, elf, core, script, [include], [*flags], compiler)
-        self._uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
-        self._uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
-        self._load(image)
-        self._uc.mem_map(self._STACK, 16 * PAGE, UC_PROT_READ | UC_PROT_WRITE)
+        self.elf = _build(sources, folder, core, 0, include, flags, compiler)
+        self._guard = guard
+        self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        self._uc.ctl_set_cpu_model(CPU_MODELS[core])
+        self._image = self.elf.flash_image(0)
+        self._map(0, -(-len(self._image) // PAGE) * PAGE, unicorn.UC_PROT_EXEC)
+        self._uc.mem_write(0, self._image)
+        self._map(self._STACK, self._STACK_BYTES, unicorn.UC_PROT_WRITE)
         self._regions: list[tuple[int, int]] = []
-        self._next = self._BUFFERS
+        self._next = {True: self._CONSTANTS, False: self._BUFFERS}
+        self._counter = None
 
-    def _load(self, image: Path) -> None:
-        self._uc.mem_map(0, 256 * PAGE, UC_PROT_READ | UC_PROT_EXEC)
-        with image.open("rb") as stream:
-            elf = ELFFile(stream)
-            for segment in elf.iter_segments("PT_LOAD"):
-                self._uc.mem_write(segment["p_vaddr"], segment.data())
-            table = elf.get_section_by_name(".symtab")
-            self._symbols = {entry.name: entry["st_value"] for entry in table.iter_symbols()}
+    def _map(self, address: int, size: int, right: int) -> None:
+        self._uc.mem_map(address, size, unicorn.UC_PROT_READ | right)
 
-    def place(self, data: bytes) -> int:
-        """Address of a fresh copy of `data` that ends at unmapped memory."""
+    def place(self, data: bytes, constant: bool = False) -> int:
+        """Address of a fresh copy of `data`, in flash if it is constant."""
         size = -(-max(len(data), 1) // PAGE) * PAGE
-        self._uc.mem_map(self._next, size, UC_PROT_READ | UC_PROT_WRITE)
-        self._regions.append((self._next, size))
-        address = self._next + size - len(data)
-        self._next += size + PAGE
+        start = self._next[constant]
+        self._map(start, size, unicorn.UC_PROT_NONE if constant else unicorn.UC_PROT_WRITE)
+        self._regions.append((start, size))
+        self._next[constant] += size + PAGE
+        address = start + size - len(data) if self._guard else start
         self._uc.mem_write(address, data)
         return address
 
@@ -120,46 +130,111 @@ class CortexM4:
         return bytes(self._uc.mem_read(address, size))
 
     def symbol(self, name: str) -> int:
-        return self._symbols[name]
+        return self.elf.symbol(name).address
 
     def call(self, name: str, *arguments: int) -> int:
         """Call `name` with integers and addresses; return its int result."""
-        stack = self._STACK + 15 * PAGE
-        for register, value in zip(self._ARGUMENTS, arguments, strict=False):
+        stack = self._STACK + self._STACK_BYTES - PAGE
+        for register, value in zip(ARGUMENTS, arguments, strict=False):
             self._uc.reg_write(register, value)
         for i, value in enumerate(arguments[4:]):
             self._uc.mem_write(stack + 4 * i, value.to_bytes(4, "little"))
-        self._uc.reg_write(UC_ARM_REG_SP, stack)
-        stop = self._symbols["reds_test_stop"]
-        self._uc.reg_write(UC_ARM_REG_LR, stop)
-        self._uc.emu_start(self._symbols[name] | 1, stop & ~1)
-        return self._uc.reg_read(UC_ARM_REG_R0)
+        self._uc.reg_write(arm_const.UC_ARM_REG_SP, stack)
+        stop = self.symbol("reds_test_stop")
+        self._uc.reg_write(arm_const.UC_ARM_REG_LR, stop | 1)
+        self._uc.emu_start(self.symbol(name) | 1, stop)
+        return self._uc.reg_read(arm_const.UC_ARM_REG_R0)
+
+    def count(self, name: str, *arguments: int) -> Counts:
+        """Like `call`, but return everything that was executed."""
+        if self._counter is None:
+            code = Memory(0, len(self._image))
+            self._counter = make_counter(self._uc, code, self._FLASH, ())
+            self._cycle_model = CycleModel(self._image, 0, wait_states=2)
+        self._counter.reset()
+        self._counter.count_accesses(True)
+        self.call(name, *arguments)
+        self._counter.count_accesses(False)
+        return self._counter.counts()
 
     def count_instructions(self, name: str, *arguments: int) -> int:
         """Like `call`, but return the number of instructions executed."""
-        blocks: dict[tuple[int, int], int] = {}
+        return self.count(name, *arguments).instructions
 
-        def on_block(_uc, address, size, _data):
-            blocks[address, size] = blocks.get((address, size), 0) + 1
-
-        hook = self._uc.hook_add(UC_HOOK_BLOCK, on_block)
-        self._uc.ctl_flush_tb()  # code translated before the hook would not call it
-        self.call(name, *arguments)
-        self._uc.hook_del(hook)
-        self._uc.ctl_flush_tb()
-        return sum(times * self._instructions(*block) for block, times in blocks.items())
-
-    def _instructions(self, address: int, size: int) -> int:
-        halfwords = memoryview(bytes(self._uc.mem_read(address, size))).cast("H")
-        count = at = 0
-        while at < len(halfwords):
-            at += 2 if halfwords[at] >> 11 >= 0x1D else 1
-            count += 1
-        return count
+    def cycles(self, counts: Counts) -> CycleEstimate:
+        """Cycles of a Cortex-M4 for what `count` returned."""
+        return self._cycle_model.estimate(counts)
 
     def free(self) -> None:
         """Unmap all buffers."""
         for start, size in self._regions:
             self._uc.mem_unmap(start, size)
         self._regions.clear()
-        self._next = self._BUFFERS
+        self._next = {True: self._CONSTANTS, False: self._BUFFERS}
+
+
+class QemuCortexM:
+    """Functions of a bare image, called in QEMU; a context manager."""
+
+    pointer = "I"
+
+    def __init__(
+        self,
+        sources: Iterable[Path],
+        folder: Path,
+        include: Path = KERNELS,
+        flags: Iterable[str] = (),
+        compiler: Compiler | None = None,
+        core: str = "cortex-m55f",
+    ) -> None:
+        board = qemu_board(core)
+        self.elf = _build(sources, folder, core, board.code, include, flags, compiler)
+        self._machine = QemuMachine(self.elf, core, Limits(seconds=60))
+        self._machine.catch_faults()
+        self.call("reds_test_start")
+        self._start = self._next = board.ram.origin
+        self._ends: list[int] = []
+
+    def __enter__(self) -> "QemuCortexM":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._machine.close()
+
+    def place(self, data: bytes, constant: bool = False) -> int:
+        """Address of a fresh copy of `data`, aligned to 16 bytes."""
+        address, end = self._next, self._next + len(data)
+        gap = GAP[: ALIGNMENT - end % ALIGNMENT] + GAP
+        self._machine.write(address, data + gap)
+        self._ends.append(end)
+        self._next = end + len(gap)
+        return address
+
+    def read(self, address: int, size: int) -> bytes:
+        return self._machine.read(address, size)
+
+    def symbol(self, name: str) -> int:
+        return self.elf.symbol(name).address
+
+    def call(self, name: str, *arguments: int) -> int:
+        """Call `name` with integers and addresses; return its int result."""
+        words = tuple(value & 0xFFFFFFFF for value in arguments)
+        return self._machine.call(self.symbol(name), words)
+
+    def count_instructions(self, name: str, *arguments: int) -> int:
+        """Like `call`, but return the number of instructions executed."""
+        self._machine.reset_counts()
+        self.call(name, *arguments)
+        return self._machine.instructions
+
+    def free(self) -> None:
+        """Forget all buffers.
+
+        Raises:
+            SimulationError: if a byte behind one of them was written.
+        """
+        for end in self._ends:
+            if self.read(end, ALIGNMENT) != GAP:
+                raise SimulationError(f"The bytes behind the buffer that ends at {end:#x} changed.")
+        self._ends.clear()
+        self._next = self._start

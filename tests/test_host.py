@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import CortexM4, Host
+from machines import CortexM, Host
 from random_nets import (
     NetBuilder,
     concatenating,
@@ -114,7 +114,7 @@ def sources_of(program: Program, folder: Path) -> list[Path]:
 def test_cortex_m4(make, flags, tmp_path):
     net = make(4)
     program = lower(net)
-    machine = CortexM4(sources_of(program, tmp_path), tmp_path, tmp_path, flags)
+    machine = CortexM(sources_of(program, tmp_path), tmp_path, tmp_path, flags)
     model = Model(machine, program, net.name)
     assert model.init(model.arena, model.arena_bytes) == 0
     x = random_inputs(net, 12)
@@ -127,7 +127,7 @@ def test_cortex_m4(make, flags, tmp_path):
 def test_switch_costs_nothing(tmp_path):
     net = ds_cnn()
     program = lower(net)
-    machine = CortexM4(sources_of(program, tmp_path), tmp_path, tmp_path)
+    machine = CortexM(sources_of(program, tmp_path), tmp_path, tmp_path)
     model = Model(machine, program, net.name)
     model.init(model.arena, model.arena_bytes)
     x = random_inputs(net, 1)[0]

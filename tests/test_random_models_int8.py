@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import CortexM4
+from machines import CortexM
 from random_models import random_model, random_plan
 from test_host import Model, sources_of
 
@@ -54,7 +54,7 @@ def check_implementations(net: QuantizedNet, x: np.ndarray) -> None:
     program = lower(net)
     with tempfile.TemporaryDirectory() as folder:
         host = HostLibrary(program, folder)
-        machine = CortexM4(sources_of(program, Path(folder)), Path(folder), Path(folder))
+        machine = CortexM(sources_of(program, Path(folder)), Path(folder), Path(folder))
         model = Model(machine, program, net.name)
         assert model.init(model.arena, model.arena_bytes) == 0
         for k in range(net.subnet_count):

@@ -40,4 +40,12 @@ void __aeabi_memclr(void *target, size_t size) { fill(target, size, 0); }
 void __aeabi_memclr4(void *target, size_t size) { fill(target, size, 0); }
 void __aeabi_memclr8(void *target, size_t size) { fill(target, size, 0); }
 
+/* What startup code does before main. */
+void reds_test_start(void) {
+#ifdef __ARM_FP
+  *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* CPACR: access to the FPU and MVE */
+  __asm__ volatile("dsb\n isb" ::: "memory");
+#endif
+}
+
 void reds_test_stop(void) {}
