@@ -78,7 +78,7 @@ class GdbConnection:
     def _checked(self, command: str) -> str:
         answer = self.request(command)
         if answer.startswith("E") or (not answer and command):
-            raise SimulationError(f"QEMU refused the request {command[:24]} ({answer or 'empty'}).")
+            raise SimulationError(f"QEMU refused the request {command[:24]} ({answer or 'empty'})")
         return answer
 
     def _receive(self, seconds: float) -> None:
@@ -86,5 +86,5 @@ class GdbConnection:
             raise TimeoutError
         data = os.read(self._reader, 1 << 16)
         if not data:
-            raise SimulationError("QEMU ended unexpectedly.")
+            raise SimulationError("QEMU ended unexpectedly")
         self._received += data
