@@ -1,5 +1,6 @@
 """Lower a QuantizedNet to a Program: explicit padding, packed weights, tables, then the passes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,34 +27,47 @@ from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.reference import mean_multiplier
 from tflm_reds.softmax import softmax_exponentials
 
-PASSES = (
-    check_overflow,
-    fuse_pad,
-    fuse_lookup,
-    resolve_reshapes,
-    select_kernels,
-    plan_arena,
-)
+PASSES = (check_overflow, fuse_pad, fuse_lookup, resolve_reshapes, select_kernels)
+
+SLACK = {"speed": 1.20, "ram": 1.05}
+"""What `optimize` means: how far scratch memory may raise the arena above the live tensors."""
 
 
-def lower(net: QuantizedNet) -> Program:
+def lower(
+    net: QuantizedNet, optimize: str = "speed", ram: Sequence[int | None] | None = None
+) -> Program:
     """The program of `net`, complete: kernels chosen, one arena offset for each tensor.
+
+    Args:
+        optimize: "speed" gives kernels more scratch memory than "ram"; see SLACK.
+        ram: bytes that scratch may not raise the arena of an image cut to subnets 0..k above; one
+            for each subnet, None for no limit. Tensors take what they need all the same.
 
     Raises:
         QuantizationError: if an accumulator may overflow, the input or output is cut, or a
-            flattened tensor is used where its channel-major order would be wrong.
+            flattened tensor is used where its channel-major order would be wrong; for another
+            `optimize`.
     """
-    program = _lower_without_sizes(net)
-    cuts = [_lower_without_sizes(net.keep(range(k + 1))) for k in range(net.subnet_count - 1)]
-    return replace(program, arena_sizes=tuple(p.arena_sizes[-1] for p in (*cuts, program)))
+    if optimize not in SLACK:
+        raise QuantizationError(f"optimize={optimize!r} is none of {', '.join(map(repr, SLACK))}.")
+    *limits, last = [None] * net.subnet_count if ram is None else ram
+    program = _lower_image(net, optimize, last)
+    images = [
+        _lower_image(net.keep(range(k + 1)), optimize, limit) for k, limit in enumerate(limits)
+    ]
+    return replace(
+        program,
+        arena_sizes=tuple(image.arena_sizes[-1] for image in (*images, program)),
+        live_sizes=tuple(image.live_sizes[-1] for image in (*images, program)),
+    )
 
 
-def _lower_without_sizes(net: QuantizedNet) -> Program:
-    """Like `lower`, but `arena_sizes` holds the size of this program alone."""
+def _lower_image(net: QuantizedNet, optimize: str, ram: int | None) -> Program:
+    """Like `lower`, but the sizes are those of this program alone."""
     program = translate(sort_channels(net))
     for step in PASSES:
         program = step(program)
-    return program
+    return plan_arena(program, SLACK[optimize], ram)
 
 
 def translate(net: QuantizedNet) -> Program:

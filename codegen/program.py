@@ -101,6 +101,8 @@ class Op:
         multipliers: (multiplier, shift): of MEAN; of PRELU's inputs >= 0 and < 0; of ADD's two
             inputs and of their sum.
         macs: multiply-accumulates of each subnet.
+        scratch_candidates: sizes of scratch memory that the kernel can work with, largest and
+            fastest first; chosen from by `plan_arena`.
         scratch_bytes, scratch_offset: scratch memory in the arena during this op.
     """
 
@@ -120,6 +122,7 @@ class Op:
     zero_point: int = 0
     multipliers: tuple[tuple[int, int], ...] = ()
     macs: tuple[int, ...] = ()
+    scratch_candidates: tuple[int, ...] = ()
     scratch_bytes: int = 0
     scratch_offset: int = 0
 
@@ -152,6 +155,8 @@ class Program:
         input, output: names of edges; nhwc, never cut.
         arena_sizes: bytes of the arena of an image cut to subnets 0..k, for each k; the last is
             the arena of this program.
+        live_sizes: likewise, the least bytes that the tensors of such an image need: the most that
+            is live during one op, scratch and alignment left out.
     """
 
     name: str
@@ -162,6 +167,7 @@ class Program:
     budgets: tuple[float, ...]
     labels: tuple[str, ...] = ()
     arena_sizes: tuple[int, ...] = ()
+    live_sizes: tuple[int, ...] = ()
 
     @property
     def subnet_count(self) -> int:

@@ -25,7 +25,8 @@ CANARY = 0x5A
 class KernelCall:
     """One kernel call on `machine`: `run` returns the active output, or the error code.
 
-    `lookup` is the table of a fused element-wise op, int8 [256].
+    `lookup` is the table of a fused element-wise op, int8 [256]. With `below`, the output begins
+    that many bytes below the (first) input and overlaps it.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class KernelCall:
         op: QuantOp,
         subnet: int,
         lookup: np.ndarray | None = None,
+        below: int | None = None,
     ) -> None:
         self.machine, self.net, self.op, self.subnet = machine, net, op, subnet
-        self.lookup = lookup
+        self.lookup, self.below = lookup, below
         self.source, self.target = net.source(op), net.target(op)
 
     def run(self, *inputs: np.ndarray, count: bool = False) -> np.ndarray | int:
@@ -54,7 +56,9 @@ class KernelCall:
         name, leading, middle = _BUILDERS[self.op.kind](self)
         tensors = [self.net.tensors[name] for name in self.op.inputs]
         dims = [self.dims_of(tensor) for tensor in tensors]
-        places = [self.variable(self.embed(*pair)) for pair in zip(tensors, inputs, strict=True)]
+        arrays = [self.embed(*pair) for pair in zip(tensors, inputs, strict=True)]
+        self.size = self.target.size
+        output, places = self._output_and_inputs(arrays)
         if self.op.kind == "CONCATENATION":
             data = [self.ints(*itertools.chain(*dims)), self.pointers(*places)]
         else:
@@ -63,9 +67,17 @@ class KernelCall:
                 for pair in zip(dims, places, strict=True)
                 for argument in (self.ints(*pair[0]), pair[1])
             ]
-        self.size = self.target.size
-        output = self.variable(np.full(self.size, CANARY, np.uint8))
         return name, [*leading, *data, *middle, self.dims(self.target), output]
+
+    def _output_and_inputs(self, arrays: list[np.ndarray]) -> tuple[int, list[int]]:
+        """Addresses; without `below` each has a buffer of its own."""
+        if self.below is None:
+            places = [self.variable(array) for array in arrays]
+            return self.variable(np.full(self.size, CANARY, np.uint8)), places
+        first, *others = (array.astype(np.int8).tobytes() for array in arrays)
+        shared = bytes([CANARY]) * self.below + first
+        output = self.machine.place(shared.ljust(self.size, bytes([CANARY])))
+        return output, [output + self.below, *map(self.machine.place, others)]
 
     def embed(self, tensor: QuantTensor, x: np.ndarray) -> np.ndarray:
         """The active values in a tensor of full stride, garbage in the inactive tail."""
@@ -80,11 +92,15 @@ class KernelCall:
         raw = np.frombuffer(self.machine.read(address, self.size), np.int8)
         active = self.target.active_shape(self.subnet)
         if self.target.positions > 1:
-            assert (raw[active[0] :] == CANARY).all(), "the inactive tail was written"
+            self._check_tail(raw[active[0] :])
             return position_major(raw[: active[0]], self.target.positions)
         raw = raw.reshape(self.target.shape)
-        assert (raw[..., active[-1] :] == CANARY).all(), "the inactive tail was written"
+        self._check_tail(raw[..., active[-1] :])
         return raw[..., : active[-1]]
+
+    def _check_tail(self, tail: np.ndarray) -> None:
+        over_input = self.below is not None
+        assert over_input or (tail == CANARY).all(), "the inactive tail was written"
 
     def variable(self, array: np.ndarray) -> int:
         return self.machine.place(array.tobytes())

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from random_nets import (
     NetBuilder,
     concatenating,
@@ -17,10 +15,8 @@ from random_nets import (
 )
 
 from tflm_reds.codegen.lower import lower
-from tflm_reds.codegen.passes.plan_arena import ALIGNMENT, Block, align, place
 from tflm_reds.codegen.program import (
     Layout,
-    Memory,
     Program,
     arena_bytes,
     flash_bytes,
@@ -68,15 +64,6 @@ def test_flatten_of_a_full_tensor_is_a_view():
     assert edges[program.ops[0].target].offset == edges[program.ops[1].source].offset
 
 
-def test_element_wise_ops_work_in_place_but_never_on_the_input():
-    net = NetBuilder((4, 3, 2)).relu().relu("RELU6").convolution(3).mean().dense(4).build()
-    program = lower(net)
-    first, second = program.ops[:2]
-    assert program.edges[first.source].memory is Memory.INPUT
-    assert program.edges[first.target].memory is Memory.ARENA
-    assert program.edges[first.target].offset == program.edges[second.target].offset
-
-
 def test_pad_is_fused_into_a_convolution_further_down_but_stays_for_two_readers():
     builder = NetBuilder((7, 6, 3)).convolution(4)
     trunk = builder.last.name
@@ -116,38 +103,6 @@ def test_table_activation_stays_where_its_input_is_read_again_or_no_linear_op_ma
     trunk = builder.last.name
     program = lower(builder.leaky_relu().add(trunk).hard_swish().mean().dense(3).build())
     assert kinds(program)[:4] == ["CONV_2D", "LEAKY_RELU", "ADD", "HARD_SWISH"]
-
-
-def offsets(program: Program, op: int) -> list[int]:
-    """Arena offsets of what an op reads and writes."""
-    names = (*program.ops[op].sources, program.ops[op].target)
-    return [program.edges[name].offset for name in names]
-
-
-def test_add_writes_over_an_input_that_nobody_reads_any_more():
-    builder = NetBuilder((6, 6, 3)).convolution(4)
-    trunk = builder.last.name
-    builder.convolution_like(trunk, padding="SAME").add(trunk)
-    first, second, result = offsets(lower(builder.mean().dense(3).build()), 2)
-    assert result == first != second
-
-
-def test_add_takes_the_other_input_where_the_first_is_still_read():
-    builder = NetBuilder((6, 6, 3)).convolution(4)
-    trunk = builder.last.name
-    branch = builder.convolution_like(trunk, padding="SAME").last.name
-    total = builder.add(trunk).last.name
-    net = builder.back_to(branch).add(total).mean().dense(3).build()
-    first, second, result = offsets(lower(net), 2)
-    assert result == second != first
-
-
-def test_element_wise_ops_leave_a_tensor_that_is_read_later():
-    builder = NetBuilder((6, 6, 3)).convolution(4)
-    trunk = builder.last.name
-    net = builder.relu().add(trunk).mean().dense(3).build()
-    source, target = offsets(lower(net), 1)
-    assert source != target
 
 
 def test_flatten_of_a_concatenation_is_channel_major_and_its_slopes_too():
@@ -191,24 +146,6 @@ def test_tables_that_all_subnets_share_count_once(fields):
         expected = 4 * (once if "biases" in fields else each)
         expected += 5 * (once if "scales" in fields else each)
         assert sum(table_bytes(program, j) for j in range(k + 1)) == expected
-
-
-@given(st.lists(st.tuples(st.integers(1, 999), st.integers(0, 9), st.integers(0, 4)), max_size=15))
-def test_blocks_that_live_together_never_overlap(drawn):
-    blocks = [Block(str(i), size, at, at + span) for i, (size, at, span) in enumerate(drawn)]
-    offsets = place(blocks)
-    assert all(offset % ALIGNMENT == 0 for offset in offsets.values())
-    for one in blocks:
-        for other in blocks:
-            if one is not other and one.meets(other):
-                ends_before = offsets[one.name] + align(one.size) <= offsets[other.name]
-                assert ends_before or offsets[other.name] + other.size <= offsets[one.name]
-
-
-def test_chain_of_equal_tensors_needs_two_of_them():
-    blocks = [Block(str(i), 160, i, i + 1) for i in range(6)]
-    offsets = place(blocks)
-    assert max(offsets.values()) == 160
 
 
 def refuse(net, *parts: str) -> None:

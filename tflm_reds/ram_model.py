@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tflm_reds.channels import Part
-from tflm_reds.codegen.passes.plan_arena import align
+from tflm_reds.codegen.passes.place import align
 from tflm_reds.codegen.passes.select_kernels import scratch_bytes
 from tflm_reds.graph import LayerGraph, Node
 

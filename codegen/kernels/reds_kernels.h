@@ -14,7 +14,9 @@
  *                of zero or above its stride, a tensor of 2 GiB or more, scratch memory too small
  *
  * Nothing needs alignment but the scratch memory (4 bytes). The input and the output of a kernel
- * must not overlap unless its comment allows it. On cores with the DSP extension (Cortex-M4, M7,
+ * must not overlap unless its comment allows it. A kernel "in order" makes position after position
+ * and reads nothing before the windows of those to come, so its output may lie below its input and
+ * run into it, as long as no position is written over a window that is still to be read. On cores with the DSP extension (Cortex-M4, M7,
  * M33) the heavy kernels use SMLAD; elsewhere they are plain C11. Both give the same bytes. */
 #ifndef REDS_KERNELS_H_
 #define REDS_KERNELS_H_
@@ -165,7 +167,9 @@ size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims);
  *
  * filter       int8 [kernel height][kernel width][filter channel_stride]
  * filter_dims  {kernel height, kernel width, output channels, full output channels of the weights}
- * scratch      none: `context` may be null */
+ * scratch      none: `context` may be null
+ *
+ * In order. */
 reds_status reds_depthwise_conv_s8(const reds_context *context, const reds_conv_params *params,
                                    const reds_requantisation *requantisation,
                                    const reds_dims *input_dims, const int8_t *input,
@@ -191,7 +195,7 @@ reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_p
 size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims);
 
 /* Pooling over a window of filter_dims->height x width (its channels are not read). Padding never
- * counts. Input and output share scale and zero point. */
+ * counts. Input and output share scale and zero point. In order. */
 reds_status reds_max_pool_s8(const reds_pool_params *params, const reds_dims *input_dims,
                              const int8_t *input, const reds_dims *filter_dims,
                              const reds_dims *output_dims, int8_t *output);

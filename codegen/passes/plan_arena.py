@@ -1,31 +1,28 @@
 """Give each tensor and each scratch buffer one arena offset, valid for all subnets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from tflm_reds.codegen.passes.overlap import reach, works_in_place
+from tflm_reds.codegen.passes.place import (
+    ALIGNMENT,
+    Block,
+    Placed,
+    align,
+    lower_bound,
+    lowest,
+    place,
+    top,
+)
 from tflm_reds.codegen.program import Edge, Memory, Op, Program
 from tflm_reds.errors import QuantizationError
 
-ALIGNMENT = 16
-IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8", "reds_prelu_s8", "reds_add_s8")
 
+def plan_arena(program: Program, slack: float, ram: int | None = None) -> Program:
+    """Set memory and offset of each edge, the scratch of each op, and the size of the arena.
 
-@dataclass(frozen=True)
-class Block:
-    """Memory that is live from op `first` to op `last`, both included."""
-
-    name: str
-    size: int
-    first: int
-    last: int
-
-    def meets(self, other: "Block") -> bool:
-        """Whether both are live during the same op."""
-        return self.first <= other.last and other.first <= self.last
-
-
-def plan_arena(program: Program) -> Program:
-    """Set memory and offset of each edge, scratch offsets, and the size of the arena.
+    Each op gets the largest of its candidates for scratch that keeps the arena within `slack` times
+    the lower bound of the live tensors and within `ram` bytes; the smallest, where none does.
 
     Raises:
         QuantizationError: if the output is only a view of the input.
@@ -36,55 +33,59 @@ def plan_arena(program: Program) -> Program:
         raise QuantizationError(
             f"{program.name} computes nothing: its output is a view of its input. Add a layer."
         )
-    blocks = _tensor_blocks(program, owners) + _scratch_blocks(program)
-    offsets = place(blocks)
-    edges = {
-        name: _locate(edge, owners[name], owners, program, offsets)
-        for name, edge in program.edges.items()
-    }
-    ops = tuple(replace(op, scratch_offset=offsets.get(_scratch(op), 0)) for op in program.ops)
-    return replace(program, edges=edges, ops=ops, arena_sizes=(arena_size(blocks, offsets),))
+    tensors = tensor_blocks(program)
+    scratch = [_scratch(op, i) for i, op in enumerate(program.ops) if op.scratch_candidates]
+    placed = place([*tensors, *scratch])
+    live = lower_bound(tensors, granule=1)
+    limit = max(top(placed), min(int(slack * live), ram or int(slack * live)))
+    placed = [one for one in placed if one.block in tensors]
+    starts = {one.block.name: one.start for one in placed}
+    ops = [_with_scratch(op, i, placed, limit) for i, op in enumerate(program.ops)]
+    ends = [align(op.scratch_offset + op.scratch_bytes) for op in ops]
+    return replace(
+        program,
+        edges={n: _locate(e, owners[n], owners, program, starts) for n, e in program.edges.items()},
+        ops=tuple(ops),
+        # Never 0: C has no array of that size.
+        arena_sizes=(max(ALIGNMENT, top(placed), *ends),),
+        live_sizes=(live,),
+    )
 
 
-def place(blocks: Sequence[Block]) -> dict[str, int]:
-    """Offset of each block: the better of largest first and earliest first."""
-    orders = [
-        sorted(blocks, key=lambda block: (-block.size, block.first, block.name)),
-        sorted(blocks, key=lambda block: (block.first, -block.size, block.name)),
+def tensor_blocks(program: Program) -> list[Block]:
+    """The tensors with arena memory of their own, once `shares` of every edge is set."""
+    owners = {name: _owner(program.edges, name) for name in program.edges}
+    outside = (owners[program.input], owners[program.output])
+    blocks = []
+    for name in dict.fromkeys(owners.values()):
+        uses = _uses(program, owners, name)
+        if name not in outside and uses:
+            reaches = _reaches(program, owners, program.ops[uses[0]], name)
+            blocks.append(Block(name, program.edges[name].size, uses[0], uses[-1], reaches))
+    return blocks
+
+
+def _uses(program: Program, owners: Mapping[str, str], name: str) -> list[int]:
+    """Indices of the ops that read or write the memory of `name`."""
+    return [
+        i
+        for i, op in enumerate(program.ops)
+        if name in [owners[edge] for edge in (*op.sources, op.target)]
     ]
-    return min(map(_place_in_order, orders), key=lambda offsets: arena_size(blocks, offsets))
 
 
-def arena_size(blocks: Sequence[Block], offsets: dict[str, int]) -> int:
-    """Bytes from the start to the end of the highest block; never 0, which C has no array for."""
-    return max([ALIGNMENT, *(offsets[block.name] + align(block.size) for block in blocks)])
-
-
-def _place_in_order(blocks: Sequence[Block]) -> dict[str, int]:
-    """Each block at the lowest offset that is free while it lives."""
-    offsets: dict[str, int] = {}
-    placed: list[Block] = []
-    for block in blocks:
-        offset = 0
-        for other in sorted(placed, key=lambda other: offsets[other.name]):
-            start = offsets[other.name]
-            if block.meets(other) and start < offset + align(block.size):
-                offset = max(offset, start + align(other.size))
-        offsets[block.name] = offset
-        placed.append(block)
-    return offsets
-
-
-def align(size: int) -> int:
-    """`size` rounded up to the alignment of the arena."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def _reaches(program: Program, owners: Mapping[str, str], op: Op, name: str) -> dict[str, int]:
+    """How far `name`, made by `op`, may lie over what `op` is the last to read."""
+    least, source = reach(program, op), owners[op.source]
+    last = program.ops[_uses(program, owners, source)[-1]]
+    return {source: least} if least is not None and last is op and source != name else {}
 
 
 def _share_in_place(program: Program) -> Program:
     """Let an op that allows it write over one of its inputs, where nobody reads that any more."""
     edges = dict(program.edges)
     for op in program.ops:
-        if op.kernel in IN_PLACE:
+        if works_in_place(program, op):
             free = (name for name in op.sources if _is_last_reader(program, edges, op, name))
             edges[op.target] = replace(edges[op.target], shares=next(free, None))
     return replace(program, edges=edges)
@@ -96,41 +97,35 @@ def _is_last_reader(program: Program, edges: dict[str, Edge], op: Op, name: str)
     return readers[-1] is op and owner != program.input
 
 
-def _owner(edges: dict[str, Edge], name: str) -> str:
+def _owner(edges: Mapping[str, Edge], name: str) -> str:
     while edges[name].shares is not None:
         name = edges[name].shares
     return name
 
 
-def _tensor_blocks(program: Program, owners: dict[str, str]) -> list[Block]:
-    outside = (owners[program.input], owners[program.output])
-    blocks = []
-    for name in dict.fromkeys(owners.values()):
-        if name not in outside:
-            uses = [
-                i
-                for i, op in enumerate(program.ops)
-                if name in [owners[edge] for edge in (*op.sources, op.target)]
-            ]
-            blocks.append(Block(name, program.edges[name].size, uses[0], uses[-1]))
-    return blocks
+def _scratch(op: Op, time: int, choice: int = -1) -> Block:
+    """One of the candidates for the scratch of op number `time`; the smallest is the last."""
+    return Block(f"scratch of op {time}", op.scratch_candidates[choice], time, time)
 
 
-def _scratch_blocks(program: Program) -> list[Block]:
-    return [
-        Block(_scratch(op), op.scratch_bytes, i, i)
-        for i, op in enumerate(program.ops)
-        if op.scratch_bytes
-    ]
+def _with_scratch(op: Op, time: int, tensors: Sequence[Placed], limit: int) -> Op:
+    """The largest candidate that fits between the tensors below `limit`; the smallest does."""
+    for choice, size in enumerate(op.scratch_candidates):
+        offset = lowest(_scratch(op, time, choice), tensors)
+        if offset + align(size) <= limit:
+            return replace(op, scratch_bytes=size, scratch_offset=offset)
+    return op
 
 
-def _scratch(op: Op) -> str:
-    return f"scratch of {op.name} for {op.target}"
-
-
-def _locate(edge: Edge, owner: str, owners, program: Program, offsets) -> Edge:
+def _locate(
+    edge: Edge,
+    owner: str,
+    owners: Mapping[str, str],
+    program: Program,
+    starts: Mapping[str, int],
+) -> Edge:
     if owner == owners[program.input]:
         return replace(edge, memory=Memory.INPUT)
     if owner == owners[program.output]:
         return replace(edge, memory=Memory.OUTPUT)
-    return replace(edge, memory=Memory.ARENA, offset=offsets[owner])
+    return replace(edge, memory=Memory.ARENA, offset=starts[owner])

@@ -1,4 +1,4 @@
-"""Choose the C kernel of each op and the scratch memory it needs."""
+"""Choose the C kernel of each op and list the sizes of scratch memory that it can work with."""
 
 from dataclasses import replace
 
@@ -24,15 +24,24 @@ _KERNELS = {
 
 
 def select_kernels(program: Program) -> Program:
-    """Set `kernel` and `scratch_bytes` of each op."""
+    """Set `kernel` and `scratch_candidates` of each op."""
     return replace(program, ops=tuple(_select(program, op) for op in program.ops))
 
 
 def _select(program: Program, op: Op) -> Op:
     kernel = _KERNELS[op.kind] if op.kind != "CONV_2D" else _convolution(op)
+    op = replace(op, kernel=kernel)
+    return replace(op, scratch_candidates=scratch_candidates(program, op))
+
+
+def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
+    """Bytes of scratch that the kernel of `op` takes in every subnet, largest (fastest) first.
+
+    Empty where it needs none. `plan_arena` chooses; the kernel is told what it got.
+    """
     source = program.edges[op.source]
-    scratch = max(scratch_bytes(kernel, op.window, c, source.stride) for c in source.channels)
-    return replace(op, kernel=kernel, scratch_bytes=scratch)
+    size = max(scratch_bytes(op.kernel, op.window, c, source.stride) for c in source.channels)
+    return (size,) if size else ()
 
 
 def _convolution(op: Op) -> str:

@@ -1,0 +1,219 @@
+"""The arena of whole networks: how near it comes to what is live, and who lies where."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_graphs import random_graph
+from random_nets import NetBuilder, concatenating, dense_net, ds_cnn, every_op, residual
+
+from tflm_reds.codegen.lower import SLACK, lower
+from tflm_reds.codegen.passes.overlap import reach, works_in_place
+from tflm_reds.codegen.passes.place import ALIGNMENT, align
+from tflm_reds.codegen.passes.plan_arena import plan_arena
+from tflm_reds.codegen.program import Memory, Op, Program
+from tflm_reds.errors import QuantizationError
+
+NETS = [ds_cnn, every_op, dense_net, residual, concatenating]
+
+
+def offsets(program: Program, op: int) -> list[int]:
+    """Arena offsets of what an op reads and writes."""
+    names = (*program.ops[op].sources, program.ops[op].target)
+    return [program.edges[name].offset for name in names]
+
+
+def live_ranges(program: Program) -> dict[str, tuple[int, int, int, int]]:
+    """(start, end, first op, last op) of each tensor in the arena and of each scratch."""
+    ranges = {}
+    for name, edge in program.edges.items():
+        uses = [i for i, op in enumerate(program.ops) if name in (*op.sources, op.target)]
+        if edge.memory is Memory.ARENA and uses:
+            ranges[name] = (edge.offset, edge.offset + edge.size, uses[0], uses[-1])
+    for i, op in enumerate(program.ops):
+        if op.scratch_bytes:
+            ranges[f"scratch {i}"] = (op.scratch_offset, op.scratch_offset + op.scratch_bytes, i, i)
+    return ranges
+
+
+def may_overlap(program: Program, op: Op, one: str, other: str) -> bool:
+    """Whether `op` may make one of the two over the other, where they lie."""
+    if op.target not in (one, other):
+        return False
+    source = other if op.target == one else one
+    start, over = program.edges[op.target].offset, program.edges[source].offset
+    if works_in_place(program, op) and start == over:
+        return True
+    least = reach(program, op)
+    return source == op.source and least is not None and over - start >= least
+
+
+def check_places(program: Program) -> None:
+    """What is live during the same op lies apart, but for an output over its input."""
+    ranges = live_ranges(program)
+    for (one, a), (other, b) in combinations(ranges.items(), 2):
+        times = range(max(a[2], b[2]), min(a[3], b[3]) + 1)
+        if times and a[0] < b[1] and b[0] < a[1]:
+            assert len(times) == 1, f"{one} and {other} overlap during ops {times}"
+            assert may_overlap(program, program.ops[times[0]], one, other)
+    assert max([0, *(align(end) for _, end, _, _ in ranges.values())]) <= program.arena_sizes[-1]
+    assert all(start % ALIGNMENT == 0 for start, *_ in ranges.values())
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from(list(SLACK)))
+def test_tensors_of_random_graphs_never_get_in_each_others_way(seed, steps, optimize):
+    check_places(lower(random_graph(seed, steps), optimize))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 8))
+def test_arena_of_random_graphs_is_what_some_op_needs(seed, steps):
+    """Alignment and scratch apart, no graph's tensors need more than are live at one time."""
+    net = random_graph(seed, steps)
+    for k in range(net.subnet_count):
+        program = without_scratch(lower(net.keep(range(k + 1))))
+        planned = plan_arena(program, 1.0)
+        most = max(len(live_ranges(program)), 1) * (ALIGNMENT - 1)
+        assert planned.arena_sizes[-1] <= max(1.05 * planned.live_sizes[-1], ALIGNMENT) + most
+
+
+def without_scratch(program: Program) -> Program:
+    """The ops as `select_kernels` left them, none with scratch."""
+    ops = (replace(op, scratch_candidates=(), scratch_bytes=0) for op in program.ops)
+    return replace(program, ops=tuple(ops))
+
+
+def with_candidates(program: Program, *sizes: int) -> Program:
+    """Each op that has scratch gets these candidates."""
+    ops = (
+        replace(op, scratch_candidates=sizes if op.scratch_candidates else ()) for op in program.ops
+    )
+    return replace(program, ops=tuple(ops))
+
+
+def scratch_of(program: Program) -> list[int]:
+    return [op.scratch_bytes for op in program.ops if op.scratch_candidates]
+
+
+def test_the_largest_scratch_that_keeps_the_arena_near_the_tensors_is_chosen():
+    """Two tensors of 640 B, both live during the second op, the upper one during the third."""
+    builder = NetBuilder((8, 8, 10), seed=1).convolution(10, (3, 3), padding="SAME", cut=False)
+    builder.convolution(10, (3, 3), padding="SAME", cut=False)
+    builder.convolution(1, (3, 3), cut=False)
+    program = with_candidates(lower(builder.build()), 700, 300, 130, 60, 10)
+    live = program.live_sizes[-1]
+    assert live == 1280
+    sizes = {slack: scratch_of(plan_arena(program, slack)) for slack in (1.0, 1.05, 1.2, 2.0)}
+    assert sizes[1.0] == [300, 10, 300]
+    assert sizes[1.05] == [700, 60, 300]
+    assert sizes[1.2] == [700, 130, 300]
+    assert sizes[2.0] == [700, 700, 700]
+    for slack in (1.05, 1.2, 2.0):
+        assert plan_arena(program, slack).arena_sizes[-1] <= slack * live
+    assert plan_arena(program, 1.2, ram=1400).arena_sizes[-1] <= 1400
+    assert scratch_of(plan_arena(program, 1.2, ram=100)) == sizes[1.0]
+
+
+def test_ram_limits_of_subnets_bind_the_images_cut_to_them():
+    net = residual(1)
+    free = lower(net)
+    assert lower(net, ram=(None,) * 3).arena_sizes == free.arena_sizes
+    least = lower(net, ram=(0, 0, 0)).arena_sizes
+    assert all(a <= b for a, b in zip(least, free.arena_sizes, strict=True))
+
+
+def test_an_unknown_goal_is_refused():
+    with pytest.raises(QuantizationError, match="'size' is none of 'speed', 'ram'"):
+        lower(dense_net(), optimize="size")
+
+
+@pytest.mark.parametrize("make", NETS)
+@pytest.mark.parametrize("optimize", SLACK)
+def test_arena_is_near_the_live_tensors_unless_the_least_scratch_forbids(make, optimize):
+    net = make(3)
+    program = lower(net, optimize)
+    least = lower(net, "ram", ram=(0,) * net.subnet_count)
+    sizes = zip(program.arena_sizes, program.live_sizes, least.arena_sizes, strict=True)
+    assert all(arena <= max(SLACK[optimize] * live, small) for arena, live, small in sizes)
+
+
+def test_element_wise_ops_work_in_place_but_never_on_the_input():
+    net = NetBuilder((4, 3, 2)).relu().relu("RELU6").convolution(3).mean().dense(4).build()
+    program = lower(net)
+    first, second = program.ops[:2]
+    assert program.edges[first.source].memory is Memory.INPUT
+    assert program.edges[first.target].memory is Memory.ARENA
+    assert program.edges[first.target].offset == program.edges[second.target].offset
+
+
+def test_add_writes_over_an_input_that_nobody_reads_any_more():
+    builder = NetBuilder((6, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    builder.convolution_like(trunk, padding="SAME").add(trunk)
+    first, second, result = offsets(lower(builder.mean().dense(3).build()), 2)
+    assert result == first != second
+
+
+def test_add_takes_the_other_input_where_the_first_is_still_read():
+    builder = NetBuilder((6, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    branch = builder.convolution_like(trunk, padding="SAME").last.name
+    total = builder.add(trunk).last.name
+    net = builder.back_to(branch).add(total).mean().dense(3).build()
+    first, second, result = offsets(lower(net), 2)
+    assert result == second != first
+
+
+def test_element_wise_ops_leave_a_tensor_that_is_read_later():
+    builder = NetBuilder((6, 6, 3)).convolution(4)
+    trunk = builder.last.name
+    net = builder.relu().add(trunk).mean().dense(3).build()
+    source, target = offsets(lower(net), 1)
+    assert source != target
+
+
+def test_pooling_runs_into_its_input():
+    net = NetBuilder((8, 8, 3)).convolution(16, padding="SAME", cut=False).pool().mean().dense(3)
+    program = without_scratch(lower(net.build()))
+    planned = plan_arena(program, 1.0)
+    pool = planned.ops[1]
+    assert reach(planned, pool) == 16  # one position
+    assert planned.live_sizes[-1] == 8 * 8 * 16 + 16 == planned.arena_sizes[-1]
+    source, target = offsets(planned, 1)
+    assert source - target == 16
+
+
+def test_pooling_does_not_run_into_what_is_read_again():
+    builder = NetBuilder((8, 8, 3)).convolution(16, padding="SAME", cut=False)
+    trunk = builder.last.name
+    pooled = builder.pool("MAX_POOL_2D", (2, 2), (1, 1), "SAME").add(trunk)
+    program = lower(pooled.mean().dense(3).build())
+    source, target = offsets(program, 1)
+    assert abs(source - target) >= 8 * 8 * 16
+
+
+def test_reach_is_what_a_walk_over_the_positions_finds():
+    random = np.random.default_rng(0)
+    for seed in range(20):
+        builder = NetBuilder((7, 5, 3), seed=seed).convolution(6, (1, 1), cut=False)
+        window, stride = random.integers(1, 4, 2), random.integers(1, 4, 2)
+        padding = str(random.choice(["SAME", "VALID"]))
+        builder.pool("MAX_POOL_2D", tuple(map(int, window)), tuple(map(int, stride)), padding)
+        program = lower(builder.mean().dense(3).build())
+        assert reach(program, program.ops[1]) == walked_reach(program, program.ops[1])
+
+
+def walked_reach(program: Program, op: Op) -> int:
+    source, target = program.edges[op.source], program.edges[op.target]
+    steps = []
+    for y in range(target.height):
+        for x in range(target.width):
+            row = max(y * op.stride[0] - op.padding[0], 0)
+            column = max(x * op.stride[1] - op.padding[1], 0)
+            steps.append((row * source.width + column) * source.stride)
+    written = [(i + 1) * target.stride for i in range(len(steps))]
+    return max(w - min(steps[i:]) for i, w in enumerate(written))
