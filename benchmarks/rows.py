@@ -1,7 +1,8 @@
-"""Rows of results: JSON files under docs/results."""
+"""Rows of results: JSON files under docs/results, and the form of the tables made of them."""
 
 import json
 import platform
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def read_rows(name: str) -> list[dict]:
 def write_rows(name: str, rows: list[dict]) -> None:
     """Write docs/results/<name>.json."""
     write_text(RESULTS / f"{name}.json", json.dumps(rows, indent=1) + "\n")
+
+
+def table(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
 def replace_rows(name: str, rows: list[dict], key: str) -> None:

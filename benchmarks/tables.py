@@ -12,21 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.ablation import BUDGETS, CELLS, TRAININGS
+from benchmarks.kernel_tables import KERNEL_TABLES
 from benchmarks.paper import PAPER
-from benchmarks.rows import read_rows
+from benchmarks.rows import read_rows, table
 from tflm_reds.files import write_text
 from tflm_reds.report import Report, render_table
 from tflm_reds.report.model import report_from_dict
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/results.md", "docs/theory.md")
+DOCUMENTS = ("README.md", "docs/kernels.md", "docs/results.md", "docs/theory.md")
 BLOCK = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def table(header: list[str], rows: list[list[object]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
 def _reports() -> dict[str, tuple[dict, Report]]:
@@ -242,6 +237,7 @@ def memory() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    **KERNEL_TABLES,
     "digits": subnets_of("digits_ds_cnn"),
     "ds_cnn_s_kws": subnets_of("ds_cnn_s_kws"),
     "dnn_s_kws": subnets_of("dnn_s_kws"),

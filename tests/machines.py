@@ -100,8 +100,17 @@ class CortexM:
         core: str = "cortex-m4f",
         guard: bool = True,
     ) -> None:
-        self.elf = _build(sources, folder, core, 0, include, flags, compiler)
-        self._guard = guard
+        self._open(_build(sources, folder, core, 0, include, flags, compiler), core, guard)
+
+    @classmethod
+    def of_elf(cls, elf: Elf, core: str = "cortex-m4f", guard: bool = True) -> "CortexM":
+        """The functions of an image linked elsewhere, which has a `reds_test_stop`."""
+        machine = cls.__new__(cls)
+        machine._open(elf, core, guard)
+        return machine
+
+    def _open(self, elf: Elf, core: str, guard: bool) -> None:
+        self.elf, self._guard = elf, guard
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(CPU_MODELS[core])
         self._image = self.elf.flash_image(0)

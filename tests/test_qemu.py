@@ -90,7 +90,7 @@ def test_a_fault_is_named(machine, elf, function):
 
 def test_a_stack_overflow_ends(machine, elf):
     """QEMU names it, or locks up, depending on what it has below the RAM."""
-    with pytest.raises(SimulationError, match="stack overflow|passed the limit"):
+    with pytest.raises(SimulationError, match=r"stack overflow|passed the limit"):
         machine.call(elf.symbol("overflow_the_stack").address)
 
 
