@@ -50,15 +50,16 @@ def lower(
     """
     if optimize not in SLACK:
         raise QuantizationError(f"optimize={optimize!r} is none of {', '.join(map(repr, SLACK))}.")
-    *limits, last = [None] * net.subnet_count if ram is None else ram
-    program = _lower_image(net, optimize, last)
-    images = [
-        _lower_image(net.keep(range(k + 1)), optimize, limit) for k, limit in enumerate(limits)
-    ]
+    limits = [None] * net.subnet_count if ram is None else list(ram)
+    images = [_lower_image(net, optimize, limits[-1])]
+    for k in reversed(range(net.subnet_count - 1)):
+        # Scratch must not make a smaller image's arena larger than that of the next one.
+        limit = min(filter(None, (limits[k], images[0].arena_sizes[-1])))
+        images.insert(0, _lower_image(net.keep(range(k + 1)), optimize, limit))
     return replace(
-        program,
-        arena_sizes=tuple(image.arena_sizes[-1] for image in (*images, program)),
-        live_sizes=tuple(image.live_sizes[-1] for image in (*images, program)),
+        images[-1],
+        arena_sizes=tuple(image.arena_sizes[-1] for image in images),
+        live_sizes=tuple(image.live_sizes[-1] for image in images),
     )
 
 

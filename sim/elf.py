@@ -15,12 +15,16 @@ from tflm_reds.errors import SimulationError
 
 @dataclass(frozen=True)
 class Symbol:
-    """A function or an object of the image; a function's address is even (no Thumb bit)."""
+    """A function or an object of the image; a function's address is even (no Thumb bit).
+
+    `file` is the source of a static one; of all others it is unknown, "".
+    """
 
     name: str
     address: int
     size: int
     is_function: bool
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,12 +130,16 @@ class Elf:
 def _symbols(file: ELFFile) -> list[Symbol]:
     tables = [s for s in file.iter_sections() if isinstance(s, SymbolTableSection)]
     symbols = []
+    source = ""
     for entry in (entry for table in tables for entry in table.iter_symbols()):
-        kind = entry["st_info"]["type"]
+        kind, binding = entry["st_info"]["type"], entry["st_info"]["bind"]
+        if kind == "STT_FILE":
+            source = entry.name
         if kind in ("STT_FUNC", "STT_OBJECT") and entry["st_shndx"] != "SHN_UNDEF":
             is_function = kind == "STT_FUNC"
             address = entry["st_value"] & ~1 if is_function else entry["st_value"]
-            symbols.append(Symbol(entry.name, address, entry["st_size"], is_function))
+            file = source if binding == "STB_LOCAL" else ""
+            symbols.append(Symbol(entry.name, address, entry["st_size"], is_function, file))
     return symbols
 
 

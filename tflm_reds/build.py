@@ -160,6 +160,13 @@ def _add_training_arguments(group) -> None:
 def _add_check_arguments(group) -> None:
     group.add_argument("--board", default="nano33ble", help="board name or .toml file")
     group.add_argument(
+        "--optimize",
+        choices=["speed", "ram"],
+        default="speed",
+        help="speed: kernels may raise the arena to 1.20 times what the tensors need (default); "
+        "ram: to 1.05 times",
+    )
+    group.add_argument(
         "--compare",
         type=_positive,
         default=200,

@@ -21,9 +21,15 @@ SAMPLES = 8  # neither cost depends on the inputs' values
 KINDS = ("ram", "flash")
 
 
-def measured_costs(nested: NestedModel, x: np.ndarray) -> tuple[dict[str, int], ...]:
-    """Bytes of the arena ("ram") and of constant data ("flash") of an image cut to each subnet."""
-    program = lower(quantize(nested, x[:SAMPLES]))
+def measured_costs(
+    nested: NestedModel, x: np.ndarray, ram: Sequence[int | None] | None = None
+) -> tuple[dict[str, int], ...]:
+    """Bytes of the arena ("ram") and of constant data ("flash") of an image cut to each subnet.
+
+    Args:
+        ram: limits, as `lower` takes them.
+    """
+    program = lower(quantize(nested, x[:SAMPLES]), ram=ram)
     return tuple(
         {"ram": arena_bytes(program, k), "flash": sum(flash_bytes(program, k).values())}
         for k in range(program.subnet_count)
@@ -43,7 +49,7 @@ def keep_limits(
     allowed = list(budgets)
     for _ in range(ATTEMPTS):
         nested = make(allowed)
-        measured = measured_costs(nested, x)
+        measured = measured_costs(nested, x, [budget.ram for budget in (*budgets, FULL)])
         excess = [_excess(*pair) for pair in zip(budgets, measured, strict=False)]
         if not any(excess):
             return _with_costs(nested, budgets, measured)

@@ -33,6 +33,7 @@ class BuildOptions:
     out: Path | None = None
     name: str | None = None
     board: str = "nano33ble"
+    optimize: str = "speed"
     budgets: Sequence[float] | None = None
     label: Sequence[float] | None = None
     ram: Sequence[int] | None = None

@@ -111,7 +111,7 @@ def measure(
     notes: list[str] = []
     x = comparison_inputs(net, dataset.x_test, options.compare, options.seed)
     with progress.stage("Generate C, compile for this host, evaluate"):
-        program = lower(net)
+        program = lower(net, options.optimize, [limit.ram for limit in nested.plan.limits])
         sources = write_sources(program, folder / "src")
         with tempfile.TemporaryDirectory() as temporary:
             host = HostLibrary(program, temporary)
@@ -143,6 +143,7 @@ def measure(
         accuracy_float=tuple(floating),
         accuracy_int8=tuple(int8),
         samples=len(dataset.x_test),
+        optimize=options.optimize,
         differences=differences,
         compared_inputs=len(x),
         seed=options.seed,

@@ -5,13 +5,21 @@ from dataclasses import dataclass
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.firmware import Firmware
-from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes, table_bytes
+from tflm_reds.codegen.lower import SLACK
+from tflm_reds.codegen.program import (
+    Edge,
+    Memory,
+    Op,
+    Program,
+    arena_bytes,
+    flash_bytes,
+    table_bytes,
+)
 from tflm_reds.plan import Plan
-from tflm_reds.report.model import PlanFacts, Report, SubnetRow
-from tflm_reds.sim.elf import Elf
+from tflm_reds.report.flash import flash_parts
+from tflm_reds.report.model import OpChoice, PlanFacts, Report, SubnetRow
 from tflm_reds.sim.protocol import RunResult, SubnetRun
 
-EXECUTOR = ("reds_init", "reds_set_subnet", "reds_invoke")
 IMPLEMENTATIONS = ("host", "unicorn", "qemu", "renode", "tflm", "tflm_sliced")
 
 
@@ -22,6 +30,7 @@ class BuildFacts:
     Attributes:
         accuracy_float, accuracy_int8: per subnet; None without test data.
         samples: test samples; 0 without.
+        optimize: what the code was generated for, "speed" or "ram".
         differences: differing bytes of each subnet, by implementation; those not run are left out.
         compared_inputs: inputs of each comparison.
         notes: sentences for the reader, such as what was not run and how to get it.
@@ -33,6 +42,7 @@ class BuildFacts:
     accuracy_float: tuple[float | None, ...]
     accuracy_int8: tuple[float | None, ...]
     samples: int
+    optimize: str
     differences: Mapping[str, tuple[int, ...]]
     compared_inputs: int
     seed: int
@@ -52,7 +62,10 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         build_hash=firmware.build,
         plan=PlanFacts(plan.status, plan.gap, plan.seconds, plan.direction, plan.objective),
         subnets=tuple(_row(plan, facts, k) for k in range(plan.subnet_count)),
-        flash_bytes=_flash_parts(facts),
+        flash_bytes=flash_parts(firmware),
+        optimize=facts.optimize,
+        live_bytes=facts.program.live_sizes[-1],
+        ops=tuple(_choice(facts, op) for op in facts.program.ops),
         switch_instructions=max(switches),
         stack_bytes=run.stack_bytes,
         arena_used_bytes=run.arena_bytes,
@@ -112,14 +125,38 @@ def _flash_of_subnet(facts: BuildFacts, k: int) -> int:
     return facts.firmware.flash_bytes - full + sum(flash_bytes(facts.program, k).values())
 
 
-def _flash_parts(facts: BuildFacts) -> dict[str, int]:
-    """Bytes by part; runtime is the rest: startup, console, samples, executor, generated calls."""
-    parts = flash_bytes(facts.program, facts.program.subnet_count - 1)
-    kernels = sum(
-        symbol.size
-        for symbol in Elf.load(facts.firmware.elf).symbols
-        if symbol.is_function and symbol.name.startswith("reds_") and symbol.name not in EXECUTOR
+def _choice(facts: BuildFacts, op: Op) -> OpChoice:
+    edges = facts.program.edges
+    return OpChoice(
+        name=op.name,
+        kernel=op.kernel,
+        scratch_bytes=op.scratch_bytes,
+        scratch_candidates=op.scratch_candidates,
+        why=_why(facts, op),
+        output=_place(edges[op.target], [edges[name] for name in op.sources]),
     )
-    total = facts.firmware.flash_bytes
-    rest = total - sum(parts.values()) - kernels
-    return {**parts, "kernels": kernels, "runtime": rest, "total": total}
+
+
+def _why(facts: BuildFacts, op: Op) -> str:
+    """Why the op has the scratch memory that it has."""
+    if not op.scratch_candidates:
+        return "needs no scratch"
+    if op.scratch_bytes == op.scratch_candidates[0]:
+        return "all scratch that it can use" if len(op.scratch_candidates) > 1 else "needs it"
+    return (
+        f"more scratch would raise the arena above {SLACK[facts.optimize]:g} x the "
+        f"{facts.program.live_sizes[-1]:,} B that are live, or above a RAM limit"
+    )
+
+
+def _place(target: Edge, sources: list[Edge]) -> str:
+    """Where the output lies."""
+    if target.memory is not Memory.ARENA:
+        return "the caller's"
+    for source in (source for source in sources if source.memory is Memory.ARENA):
+        below = source.offset - target.offset
+        if below == 0:
+            return f"in place of {source.name}"
+        if 0 < below < target.size:
+            return f"over {source.name}, from {below} B below it"
+    return "memory of its own"

@@ -65,6 +65,25 @@ class SubnetRow:
 
 
 @dataclass(frozen=True)
+class OpChoice:
+    """What was chosen for one op, and why.
+
+    Attributes:
+        name: of the layers that it computes.
+        scratch_bytes: scratch memory given to it, one of `scratch_candidates` (largest first).
+        why: the reason for it.
+        output: where in the arena its output lies.
+    """
+
+    name: str
+    kernel: str
+    scratch_bytes: int
+    scratch_candidates: tuple[int, ...]
+    why: str
+    output: str
+
+
+@dataclass(frozen=True)
 class PlanFacts:
     """How the widths were found."""
 
@@ -77,7 +96,12 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of `python -m tflm_reds.build`."""
+    """The result of `python -m tflm_reds.build`.
+
+    Attributes:
+        live_bytes: what the full network's tensors need in RAM at one time, at least; the arena
+            adds scratch and alignment.
+    """
 
     model: str
     board: str
@@ -91,6 +115,9 @@ class Report:
     stack_bytes: int | None = None
     arena_used_bytes: int | None = None
     ram_bytes: int | None = None
+    live_bytes: int | None = None
+    optimize: str = "speed"
+    ops: tuple[OpChoice, ...] = ()
     relinked: bool = False
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +150,8 @@ def report_from_dict(values: Mapping[str, Any]) -> Report:
     known = {f.name for f in dataclasses.fields(Report)}
     rows = tuple(SubnetRow(**_tuples(row)) for row in values["subnets"])
     rest = _tuples({k: v for k, v in values.items() if k in known})
-    return Report(**rest | {"plan": PlanFacts(**values["plan"]), "subnets": rows})
+    ops = tuple(OpChoice(**_tuples(op)) for op in values.get("ops", ()))
+    return Report(**rest | {"plan": PlanFacts(**values["plan"]), "subnets": rows, "ops": ops})
 
 
 def _tuples(values: dict) -> dict:

@@ -33,6 +33,8 @@ def render_markdown(report: Report) -> str:
                 _widths(report),
                 "## Instructions of each op (simulated)",
                 _per_op(report),
+                f"## Choices for {report.optimize}",
+                _choices(report),
                 "## Flash",
                 "\n".join(f"- {part}: {size:,} B" for part, size in report.flash_bytes.items()),
                 "## RAM",
@@ -53,6 +55,7 @@ def render_markdown(report: Report) -> str:
 def _ram(report: Report) -> str:
     marks = {
         "image, the reserved stack included": report.ram_bytes,
+        "live tensors of the full network, the least arena": report.live_bytes,
         "stack, high-water mark (simulated)": report.stack_bytes,
         "arena, high-water mark (simulated)": report.arena_used_bytes,
     }
@@ -89,6 +92,14 @@ def _per_op(report: Report) -> str:
         cells = " | ".join(f"{(row.instructions_per_op or {})[op]:,}" for row in report.subnets)
         lines.append(f"| {op} | {cells} |")
     return "\n".join(lines)
+
+
+def _choices(report: Report) -> str:
+    lines = ["| op | kernel | scratch B | why | output |", "|---|---|---:|---|---|"]
+    for op in report.ops:
+        cells = (op.name, op.kernel, f"{op.scratch_bytes:,}", op.why, op.output)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if report.ops else "Not known."
 
 
 def _differences(report: Report) -> str:
