@@ -9,6 +9,7 @@ from tflm_reds.channel_order import sort_channels
 from tflm_reds.codegen.passes.check_overflow import check_overflow
 from tflm_reds.codegen.passes.fuse_lookup import fuse_lookup
 from tflm_reds.codegen.passes.fuse_pad import fuse_pad
+from tflm_reds.codegen.passes.pack_weights import pack_weights
 from tflm_reds.codegen.passes.plan_arena import plan_arena
 from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
 from tflm_reds.codegen.passes.select_kernels import select_kernels
@@ -27,7 +28,9 @@ from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.reference import mean_multiplier
 from tflm_reds.softmax import softmax_exponentials
 
-PASSES = (check_overflow, fuse_pad, fuse_lookup, resolve_reshapes, select_kernels)
+PASSES = (
+    check_overflow, fuse_pad, fuse_lookup, resolve_reshapes, select_kernels, pack_weights
+)  # fmt: skip
 
 SLACK = {"speed": 1.20, "ram": 1.05}
 """What `optimize` means: how far scratch memory may raise the arena above the live tensors."""

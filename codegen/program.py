@@ -91,7 +91,8 @@ class Op:
         sources, target: names of the edges read and written.
         window, stride, padding, dilation: (height, width); `padding` is (top, left), explicit.
         activation: (lowest, highest) int8 output.
-        weights: int8, full: [outputs, taps, inputs]; [taps, outputs] of a depthwise convolution;
+        weights: int8, full: [outputs, taps, inputs]; [taps, outputs] of a depthwise convolution,
+            [outputs, taps] where `pack_weights` turned them;
             [positions or 1, channels] slopes of PRELU; `resolve_reshapes` orders the inputs of a
             fully connected layer and the slopes behind a flatten.
         tables: one for each subnet; the C holds only once what they share.
@@ -222,6 +223,8 @@ def _active_weights(program: Program, op: Op, subnet: int) -> int:
         return 0
     inputs = program.edges[op.source].channels[subnet]
     outputs = program.edges[op.target].channels[subnet]
-    if op.kind in ("DEPTHWISE_CONV_2D", "PRELU"):
+    if op.kind == "PRELU":
         return len(op.weights) * outputs
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return op.window[0] * op.window[1] * outputs
     return outputs * op.window[0] * op.window[1] * inputs

@@ -8,6 +8,7 @@ import jinja2
 
 from tflm_reds.channel_order import Run, concatenation_runs
 from tflm_reds.codegen import cformat
+from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3
 from tflm_reds.codegen.program import (
     Edge,
     Op,
@@ -195,6 +196,8 @@ def _weight_order(op: Op) -> str:
     if op.kind == "PRELU":
         return f"[{len(op.weights)}][{op.weights.shape[-1]} slopes]"
     taps = f"[{op.window[0]}][{op.window[1]}]"
+    if op.kernel == DEPTHWISE_3X3:
+        return f"[{len(op.weights)} channels]{taps}"
     if op.kind == "DEPTHWISE_CONV_2D":
         return f"{taps}[{op.weights.shape[-1]} channels]"
     return f"[{len(op.weights)} outputs]{taps}[{op.weights.shape[-1]} inputs]"

@@ -7,6 +7,7 @@ import numpy as np
 
 from tflm_reds.channel_order import concatenation_runs
 from tflm_reds.codegen.lower import output_table
+from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, is_depthwise_3x3
 from tflm_reds.element_wise import (
     TABLES,
     add_multipliers,
@@ -140,8 +141,8 @@ class KernelCall:
     def bias(self) -> int:
         return self.bytes(self.op.biases[self.subnet])
 
-    def scratch(self, name: str, filter_dims: int) -> int:
-        size = self.machine.call(f"{name}_get_buffer_size", filter_dims)
+    def scratch(self, name: str, *arguments: int) -> int:
+        size = self.machine.call(f"{name}_get_buffer_size", *arguments)
         padded = -(-size // 4) * 4
         return self.pointers(self.variable(np.full(padded, CANARY, np.uint8)), size)
 
@@ -172,14 +173,25 @@ def _convolution(call: KernelCall):
     depthwise = op.kind == "DEPTHWISE_CONV_2D"
     rows = call.target if depthwise else call.source
     filter_dims = call.ints(*op.kernel_size, rows.channels[call.subnet], rows.full_channels)
-    if depthwise:
-        name, context = "reds_depthwise_conv_s8", 0
+    name, weights = _convolution_kernel(call)
+    if name == DEPTHWISE_3X3:
+        context = call.scratch(name, params, call.dims(call.target))
     else:
-        pointwise = op.kernel_size == (1, 1) and op.stride == (1, 1)
-        name = "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8"
-        context = call.scratch(name, filter_dims)
+        context = 0 if depthwise else call.scratch(name, filter_dims)
     leading = [context, params, call.requantisation()]
-    return name, leading, [filter_dims, call.bytes(op.weights), call.bias()]
+    return name, leading, [filter_dims, call.bytes(weights), call.bias()]
+
+
+def _convolution_kernel(call: KernelCall) -> tuple[str, np.ndarray]:
+    """The kernel of a convolution and its weights in the kernel's order."""
+    op = call.op
+    if op.kind == "CONV_2D":
+        pointwise = op.kernel_size == (1, 1) and op.stride == (1, 1)
+        return "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8", op.weights
+    multiplier = call.target.full_channels // call.source.full_channels
+    if is_depthwise_3x3(op.kernel_size, op.stride, op.dilation, multiplier):
+        return DEPTHWISE_3X3, op.weights.reshape(9, -1).T
+    return "reds_depthwise_conv_s8", op.weights
 
 
 def _fully_connected(call: KernelCall):

@@ -21,6 +21,11 @@ CONVOLUTION = {
     "output": "*output",
 }
 DEPTHWISE = CONVOLUTION | {"output_dims": (4, 4, 3, 4)}
+DEPTHWISE_3X3 = CONVOLUTION | {
+    "params": (1, 2, 1, 1, 1, 1, 1, 1, -128, 127, 0, 0),
+    "filter_dims": (3, 3, 3, 4),
+    "output_dims": (4, 4, 3, 4),
+}
 DENSE = CONVOLUTION | {
     "params": (1, 2, -128, 127, 0, 0),
     "input_dims": (1, 1, 3, 4),
@@ -71,6 +76,7 @@ KERNEL_CALLS = {
     "reds_convolve_s8": CONVOLUTION,
     "reds_convolve_1x1_s8": CONVOLUTION,
     "reds_depthwise_conv_s8": DEPTHWISE,
+    "reds_depthwise_conv_3x3_s8": DEPTHWISE_3X3,
     "reds_fully_connected_s8": DENSE,
     "reds_max_pool_s8": POOL,
     "reds_average_pool_s8": POOL,
@@ -84,8 +90,14 @@ KERNEL_CALLS = {
     "reds_concatenate_s8": CONCATENATE,
 }
 ALL = list(KERNEL_CALLS)
-LINEAR = ALL[:4]
-SLIDING = ["reds_convolve_s8", "reds_depthwise_conv_s8", "reds_max_pool_s8", "reds_average_pool_s8"]
+LINEAR = ALL[:5]
+SLIDING = [
+    "reds_convolve_s8",
+    "reds_depthwise_conv_s8",
+    "reds_depthwise_conv_3x3_s8",
+    "reds_max_pool_s8",
+    "reds_average_pool_s8",
+]
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +221,7 @@ def test_scratch(host, kernel):
     assert status_of(host, kernel, context=(0, "*scratch")) == ERROR_ARGUMENT
 
 
-@pytest.mark.parametrize(
-    "kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"]
-)
+@pytest.mark.parametrize("kernel", [k for k in LINEAR if k != "reds_depthwise_conv_s8"])
 def test_misaligned_scratch(host, kernel):
     start = host.place(bytes(4096)) + 1
     context = host.place(start.to_bytes(8, "little") + (4000).to_bytes(8, "little"))
@@ -256,6 +266,39 @@ def test_a_sum_of_factors_above_one_is_refused(host):
 def test_slopes_are_of_channels_or_of_all_values(host, dims):
     assert status_of(host, "reds_prelu_s8", slope_dims=dims) == ERROR_ARGUMENT
     assert status_of(host, "reds_prelu_s8", slope_dims=(4, 4, 3, 4)) == OK
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("filter_dims", (3, 2, 3, 4)),
+        ("filter_dims", (1, 3, 3, 4)),
+        ("params", (1, 2, 3, 1, 1, 1, 1, 1, -128, 127, 0, 0)),
+        ("params", (1, 2, 1, 3, 1, 1, 1, 1, -128, 127, 0, 0)),
+        ("params", (1, 2, 1, 1, 1, 1, 2, 1, -128, 127, 0, 0)),
+        ("params", (1, 2, 1, 1, 1, 1, 1, 2, -128, 127, 0, 0)),
+        ("input_dims", (4, 4, 1, 4)),
+    ],
+)
+def test_depthwise_3x3_takes_only_that(host, argument, value):
+    """3x3 weights, strides of 1 or 2, no dilation, one output channel for each input channel."""
+    kernel = "reds_depthwise_conv_3x3_s8"
+    assert status_of(host, kernel, **{argument: value}) == ERROR_ARGUMENT
+    assert status_of(host, kernel, params=(1, 2, 2, 2, 9, 9, 1, 1, -128, 127, 0, 0)) == OK
+
+
+def test_depthwise_3x3_scratch(host):
+    kernel, ints = "reds_depthwise_conv_3x3_s8", DEPTHWISE_3X3
+    params, dims = (
+        host.place(b"".join(value.to_bytes(4, "little", signed=True) for value in ints[name]))
+        for name in ("params", "output_dims")
+    )
+    needed = host.call(f"{kernel}_get_buffer_size", params, dims)
+    assert host.call(f"{kernel}_get_buffer_size", params, 0) == 0
+    assert host.call(f"{kernel}_get_buffer_size", 0, dims) == 0
+    assert status_of(host, kernel, context=("*scratch", needed)) == OK
+    assert status_of(host, kernel, context=("*scratch", needed - 1)) == ERROR_ARGUMENT
+    assert status_of(host, kernel, context=(0, "*scratch")) == ERROR_ARGUMENT
 
 
 @pytest.mark.parametrize("multiplier", [2, 3, 4])

@@ -76,10 +76,10 @@ def zig_compiler():
 
 
 @st.composite
-def builders(draw, flat: bool = False) -> NetBuilder:
+def builders(draw, flat: bool = False, extents=sizes) -> NetBuilder:
     """An input tensor with drawn full channels, a narrower subnet 0, and drawn zero point."""
     full = draw(st.integers(1, 21))
-    shape = (full,) if flat else (draw(sizes), draw(sizes), full)
+    shape = (full,) if flat else (draw(extents), draw(extents), full)
     net = NetBuilder(shape, subnets=2, seed=draw(seeds))
     channels = (draw(st.integers(1, full)), full)
     positions = draw(sizes) if flat else 1
@@ -122,6 +122,16 @@ def linear_nets(draw, kind: str) -> QuantizedNet:
         getattr(builder, "depthwise" if filters == () else "convolution")(
             *filters, **geometry, **arguments
         )
+    return _with_gain(draw, builder)
+
+
+@st.composite
+def depthwise_3x3_nets(draw) -> QuantizedNet:
+    """What the kernel for 3x3 windows takes, on lines that its loops go through several times."""
+    builder = draw(builders(extents=st.integers(1, 30)))
+    stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    padding = draw(st.sampled_from(["SAME", "VALID"])) if min(builder.shape[:2]) >= 3 else "SAME"
+    builder.depthwise(stride=stride, padding=padding, activation=draw(activations))
     return _with_gain(draw, builder)
 
 
@@ -274,6 +284,7 @@ def softmax_nets(draw) -> QuantizedNet:
 
 NETS = {
     **{kind: linear_nets(kind) for kind in ("convolution", "pointwise", "depthwise", "dense")},
+    "depthwise_3x3": depthwise_3x3_nets(),
     "max_pool": pooling_nets("MAX_POOL_2D"),
     "average_pool": pooling_nets("AVERAGE_POOL_2D"),
     "mean": mean_nets(),

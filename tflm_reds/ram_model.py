@@ -15,7 +15,11 @@ import numpy as np
 
 from tflm_reds.channels import Part
 from tflm_reds.codegen.passes.place import align
-from tflm_reds.codegen.passes.select_kernels import scratch_bytes
+from tflm_reds.codegen.passes.select_kernels import (
+    depthwise_scratch_bytes,
+    is_depthwise_3x3,
+    scratch_bytes,
+)
 from tflm_reds.graph import LayerGraph, Node
 
 FUSED = ("batch_norm", "relu", "relu6")
@@ -85,7 +89,23 @@ def _shares(
         return len(readers) == 1 and readers[0].op in ("conv2d", "depthwise_conv2d")
     later = graph.nodes[time + 1 :]
     read_again = any(owners.get(s) == owners[source] for reader in later for s in reader.inputs)
-    return node.op in IN_PLACE and not read_again and owners[source] != graph.nodes[0].name
+    in_place = node.op in IN_PLACE or _is_depthwise_in_place(graph, owners, node)
+    return in_place and not read_again and owners[source] != graph.nodes[0].name
+
+
+def _is_depthwise_3x3(node: Node) -> bool:
+    shape = (node.kernel, node.stride, node.dilation, node.multiplier)
+    return node.op == "depthwise_conv2d" and is_depthwise_3x3(*shape)
+
+
+def _is_depthwise_in_place(graph: LayerGraph, owners: Mapping[str, str], node: Node) -> bool:
+    """Whether the kernel for 3x3 windows may write over its input: the output has its size."""
+    if not _is_depthwise_3x3(node) or node.stride != (1, 1):
+        return False
+    source = graph.source(node)
+    if source.op == "pad" and owners[source.name] != source.name:
+        source = graph.source(source)
+    return source.shape == node.shape
 
 
 def _is_cut(node: Node) -> bool:
@@ -116,6 +136,9 @@ def _tensor_bytes(node: Node) -> list[Piece]:
 
 
 def _scratch(graph: LayerGraph, node: Node) -> list[list[Piece]]:
+    if _is_depthwise_3x3(node):
+        size = depthwise_scratch_bytes(node.shape[:2], node.stride)
+        return [[(Part(None, 1), _aligned([0, size]))]]
     kernel = {"dense": "reds_fully_connected_s8", "conv2d": "reds_convolve_s8"}.get(node.op)
     if kernel is None:
         return []

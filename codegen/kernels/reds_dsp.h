@@ -41,6 +41,13 @@ static inline uint32_t reds_add_odd_bytes(uint32_t offsets, uint32_t word) {
   return pair;
 }
 
+/* The low halves of two values as a pair. */
+static inline uint32_t reds_pair(int32_t low, int32_t high) {
+  uint32_t pair;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(low), "r"(high));
+  return pair;
+}
+
 /* sum + low a * low b + high a * high b */
 static inline int32_t reds_multiply_pairs(uint32_t a, uint32_t b, int32_t sum) {
   __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));

@@ -177,6 +177,24 @@ reds_status reds_depthwise_conv_s8(const reds_context *context, const reds_conv_
                                    const int32_t *bias, const reds_dims *output_dims,
                                    int8_t *output);
 
+/* Depthwise convolution with a 3x3 kernel, one output channel for each input channel, no dilation,
+ * and strides of 1 or 2. The time of a multiplication does not depend on the number of channels.
+ * `output` may be `input` when the dims are equal, with strides of 1 and padding of at most 2.
+ *
+ * filter       int8 [full channels][3][3]
+ * filter_dims  {3, 3, channels, full channels}
+ * scratch      reds_depthwise_conv_3x3_s8_get_buffer_size */
+reds_status reds_depthwise_conv_3x3_s8(const reds_context *context, const reds_conv_params *params,
+                                       const reds_requantisation *requantisation,
+                                       const reds_dims *input_dims, const int8_t *input,
+                                       const reds_dims *filter_dims, const int8_t *filter,
+                                       const int32_t *bias, const reds_dims *output_dims,
+                                       int8_t *output);
+
+/* Bytes of scratch on every core and for any number of channels. */
+size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params,
+                                                  const reds_dims *output_dims);
+
 /* Fully connected layer: the active inputs are one contiguous prefix.
  *
  * input_dims   {1, 1, active inputs, any stride >= active inputs}; after a flatten the inputs are

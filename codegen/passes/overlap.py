@@ -6,6 +6,7 @@ below the input on down, because the kernel makes positions in order and never l
 
 import numpy as np
 
+from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3
 from tflm_reds.codegen.program import Edge, Op, Program
 
 IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8", "reds_prelu_s8", "reds_add_s8")
@@ -14,6 +15,11 @@ IN_ORDER = ("reds_max_pool_s8", "reds_average_pool_s8", "reds_depthwise_conv_s8"
 
 def works_in_place(program: Program, op: Op) -> bool:
     """Whether the output may take over the memory of an input of the same size."""
+    if op.kernel == DEPTHWISE_3X3:
+        source, target = program.edges[op.source], program.edges[op.target]
+        # Of each channel, a line of the input is read before that of the output is written.
+        same = (source.height, source.width) == (target.height, target.width)
+        return same and op.stride == (1, 1) and max(op.padding) <= 2
     return op.kernel in IN_PLACE
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from tflm_reds.codegen.program import Op, Program
 
+DEPTHWISE_3X3 = "reds_depthwise_conv_3x3_s8"
 _KERNELS = {
-    "DEPTHWISE_CONV_2D": "reds_depthwise_conv_s8",
     "FULLY_CONNECTED": "reds_fully_connected_s8",
     "MAX_POOL_2D": "reds_max_pool_s8",
     "AVERAGE_POOL_2D": "reds_average_pool_s8",
@@ -29,9 +29,26 @@ def select_kernels(program: Program) -> Program:
 
 
 def _select(program: Program, op: Op) -> Op:
-    kernel = _KERNELS[op.kind] if op.kind != "CONV_2D" else _convolution(op)
-    op = replace(op, kernel=kernel)
+    op = replace(op, kernel=_kernel(program, op))
     return replace(op, scratch_candidates=scratch_candidates(program, op))
+
+
+def _kernel(program: Program, op: Op) -> str:
+    if op.kind == "CONV_2D":
+        pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
+        return "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8"
+    if op.kind == "DEPTHWISE_CONV_2D":
+        multiplier = program.edges[op.target].stride // program.edges[op.source].stride
+        fits = is_depthwise_3x3(op.window, op.stride, op.dilation, multiplier)
+        return DEPTHWISE_3X3 if fits else "reds_depthwise_conv_s8"
+    return _KERNELS[op.kind]
+
+
+def is_depthwise_3x3(
+    window: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], multiplier: int
+) -> bool:
+    """Whether the kernel for 3x3 windows can compute a depthwise convolution."""
+    return window == (3, 3) and max(stride) <= 2 and dilation == (1, 1) and multiplier == 1
 
 
 def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
@@ -39,14 +56,11 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
 
     Empty where it needs none. `plan_arena` chooses; the kernel is told what it got.
     """
-    source = program.edges[op.source]
+    source, target = program.edges[op.source], program.edges[op.target]
+    if op.kernel == DEPTHWISE_3X3:
+        return (depthwise_scratch_bytes((target.height, target.width), op.stride),)
     size = max(scratch_bytes(op.kernel, op.window, c, source.stride) for c in source.channels)
     return (size,) if size else ()
-
-
-def _convolution(op: Op) -> str:
-    pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
-    return "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8"
 
 
 def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: int) -> int:
@@ -59,3 +73,19 @@ def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: i
     if kernel == "reds_convolve_1x1_s8":
         return 16 * groups
     return 8 * groups if kernel == "reds_fully_connected_s8" else 0
+
+
+def depthwise_scratch_bytes(outputs: tuple[int, int], stride: tuple[int, int]) -> int:
+    """What `reds_depthwise_conv_3x3_s8_get_buffer_size` returns for an output (height, width).
+
+    Three lines of int16 for each of two channels, along the axis whose lines take less time.
+    """
+    height, width = outputs
+    transposed = _time_of_lines(width, height) < _time_of_lines(height, width)
+    length, step = (height, stride[0]) if transposed else (width, stride[1])
+    words = ((length - 1) * step + 4) // 2
+    return 2 * 12 * (words + words % 2)
+
+
+def _time_of_lines(lines: int, length: int) -> int:
+    return lines * ((length + 1) // 2 + 2)
