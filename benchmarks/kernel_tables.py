@@ -145,7 +145,7 @@ def networks() -> str:
             "network", "width", "MACs", "instructions", "cycles", "c/MAC", "c/MAC, 2 wait states",
             "CMSIS-NN cycles", "speed-up", "limit", "goal", "",
         ],
-        map(_network_cells, read_rows("assembled")),
+        [_network_cells(row) for row in read_rows("assembled") if row["cmsis_nn_cycles_ws0"]],
     )  # fmt: skip
 
 
@@ -163,11 +163,27 @@ def _network_cells(row: dict) -> Iterable[object]:
     return [row["name"], width or "full", *figures, *speed, *shown, verdict(cycles, limit, goal)]
 
 
+def planned() -> str:
+    """The planned subnets of DS-CNN S, and the same with widths rounded up to multiples of 8."""
+    exact, rounded = (
+        [row for row in read_rows("assembled") if row["name"] == f"ds_cnn_s_kws_{kind}"]
+        for kind in ("planned", "rounded")
+    )
+    rows = []
+    for pair in zip(exact, rounded, strict=True):
+        cycles = [per_mac(row, "cycles_ws0") for row in pair]
+        widths = [", ".join(map(str, row["channels"])) for row in pair]
+        cells = [widths[0], _cell(cycles[0]), widths[1], _cell(cycles[1])]
+        rows.append([pair[0]["subnet"], *cells, f"{cycles[0] / cycles[1]:.2f}x"])
+    return table(["subnet", "widths", "c/MAC", "rounded up", "c/MAC", "ratio"], rows)
+
+
 KERNEL_TABLES: dict[str, Callable[[], str]] = {
     "kernel_goals": goals,
     "kernel_layers": layers,
     "kernel_cores": cores,
     "kernel_odd_widths": odd_widths,
+    "kernel_planned": planned,
     "kernel_compilers": compilers,
     "kernel_networks": networks,
 }

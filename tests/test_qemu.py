@@ -13,6 +13,7 @@ import pytest
 from kernel_calls import KernelCall
 from machines import KERNELS, CortexM, QemuCortexM
 from random_nets import NetBuilder
+from tiny_model import target_compilers
 
 from tflm_reds.codegen.cores import find_core
 from tflm_reds.codegen.toolchain import build_image
@@ -137,6 +138,32 @@ def test_a_missing_qemu_is_reported(monkeypatch):
 def test_a_core_without_machine_is_refused():
     with pytest.raises(SimulationError, match=r"cortex-m0\. Known cores: cortex-m3"):
         qemu_board("cortex-m0")
+
+
+VECTOR_SOURCE = """
+#include <arm_mve.h>
+int32_t sum_of_products(const int8_t *a, const int8_t *b, int32_t count) {
+  int32_t sum = 0;
+  for (; count > 0; count -= 16, a += 16, b += 16) {
+    const mve_pred16_t active = vctp8q((uint32_t)count);
+    sum = vmladavaq_p_s8(sum, vldrbq_z_s8(a, active), vldrbq_z_s8(b, active), active);
+  }
+  return sum;
+}
+"""
+
+
+@needs_qemu
+@pytest.mark.parametrize("compiler", target_compilers(), ids=lambda c: c.version[:12])
+def test_vector_instructions_of_the_m55(tmp_path, compiler):
+    source = tmp_path / "vectors.c"
+    source.write_text(VECTOR_SOURCE)
+    a, b = np.random.default_rng(0).integers(-128, 128, (2, 37)).astype(np.int8)
+    with QemuCortexM([source], tmp_path, compiler=compiler) as machine:
+        arguments = (machine.place(a.tobytes()), machine.place(b.tobytes()), a.size)
+        found = machine.call("sum_of_products", *arguments)
+        assert np.int32(np.uint32(found)) == a.astype(int) @ b.astype(int)
+        assert machine.count_instructions("sum_of_products", *arguments) < 2 * a.size
 
 
 @needs_qemu
