@@ -168,6 +168,7 @@ def output_table(net: QuantizedNet, op: QuantOp, subnet: int) -> OutputTable:
     # every accumulator that check_overflow lets through to zero as well.
     zero = multiplier == 0
     multiplier, shift = np.where(zero, 1 << 30, multiplier), np.where(zero, -31, shift)
+    shift = np.clip(shift, -128, 127)  # check_overflow refuses what is far beyond
     return OutputTable(op.biases[subnet], multiplier.astype(np.int32), shift.astype(np.int8))
 
 
