@@ -150,6 +150,16 @@ def test_element_wise_ops_work_in_place_but_never_on_the_input():
     assert program.edges[first.target].offset == program.edges[second.target].offset
 
 
+def test_depthwise_3x3_works_in_place_where_the_size_stays():
+    """Fused padding of 1 on each side too; a stride needs a second tensor."""
+    builder = NetBuilder((6, 6, 3)).convolution(4, (1, 1)).depthwise(padding="SAME").pad(1, 1, 1, 1)
+    builder.depthwise(padding="VALID").depthwise(stride=(2, 1), padding="SAME")
+    program = lower(builder.mean().dense(3).build())
+    places = [offsets(program, op) for op in (1, 2, 3)]
+    assert places[0][0] == places[0][1] == places[1][0] == places[1][1]
+    assert places[2][0] != places[2][1]
+
+
 def test_add_writes_over_an_input_that_nobody_reads_any_more():
     builder = NetBuilder((6, 6, 3)).convolution(4)
     trunk = builder.last.name

@@ -40,6 +40,25 @@ def test_pad_is_fused_into_the_convolution_that_follows():
     assert program.ops[0].source == program.input
 
 
+@pytest.mark.parametrize(
+    ("geometry", "is_fast"),
+    [
+        ({}, True),
+        ({"stride": (2, 1)}, True),
+        ({"stride": (1, 3)}, False),
+        ({"kernel": (3, 2)}, False),
+        ({"dilation": (2, 1)}, False),
+        ({"multiplier": 2}, False),
+    ],
+)
+def test_depthwise_kernels_and_the_order_of_their_weights(geometry, is_fast):
+    net = NetBuilder((7, 6, 3)).depthwise(**geometry).build()
+    (op,) = lower(net).ops
+    rows = net.ops[0].weights.reshape(-1, net.ops[0].weights.shape[-1])
+    assert op.kernel == ("reds_depthwise_conv_3x3_s8" if is_fast else "reds_depthwise_conv_s8")
+    np.testing.assert_array_equal(op.weights, rows.T if is_fast else rows)
+
+
 @pytest.mark.parametrize("second", ["pool", "same"])
 def test_pad_stays_where_the_next_op_cannot_take_it(second):
     builder = NetBuilder((7, 6, 3)).pad()

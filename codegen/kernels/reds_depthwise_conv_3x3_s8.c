@@ -34,33 +34,39 @@ typedef struct {
 
 /* Overwrites the oldest line. */
 static void gather_line(const reds_layer *layer, const int8_t *input, int32_t line, window *lines) {
-  const reds_axis *inner = &layer->inner;
   const int inside = line >= 0 && line < layer->outer.inputs;
-  const int32_t zero_point = -layer->input_offset, inputs = inside ? inner->inputs : 0;
+  const int32_t length = lines->length, step = layer->inner.input_step;
+  const int32_t zero_point = -layer->input_offset;
+  int32_t i = 0, first = inside ? layer->inner.padding : length;
+  if (first > length) first = length;
+  const int32_t room = length - first;
+  const int32_t end = first + (layer->inner.inputs < room ? layer->inner.inputs : room);
   int32_t *target = lines->oldest;
   lines->oldest = lines->middle;
   lines->middle = lines->newest;
   lines->newest = target;
   if (inside) input += line * layer->outer.input_step;
-  for (int32_t i = 0; i < lines->length; ++i) target[i] = zero_point;
-  for (int32_t i = inner->padding; i - inner->padding < inputs && i < lines->length; ++i) {
-    target[i] = *input;
-    input += inner->input_step;
-  }
+  for (; i < first; ++i) target[i] = zero_point;
+  for (; i < end; ++i, input += step) target[i] = *input;
+  for (; i < length; ++i) target[i] = zero_point;
+}
+
+static inline int32_t sum_row(const int32_t *inputs, const int32_t *weights) {
+  return inputs[0] * weights[0] + inputs[1] * weights[1] + inputs[2] * weights[2];
 }
 
 static void convolve_line(const reds_layer *layer, const window *lines, int32_t channel,
                           const int32_t *weights, int32_t start, int8_t *output) {
   const reds_outputs outputs = layer->outputs; /* a local copy: no int8 store can alias it */
-  const int32_t *a = lines->oldest, *b = lines->middle, *c = lines->newest;
-  for (int32_t i = 0; i < layer->inner.outputs; ++i, output += layer->inner.output_step) {
-    const int32_t sum = start + a[0] * weights[0] + a[1] * weights[1] + a[2] * weights[2] +
-                        b[0] * weights[3] + b[1] * weights[4] + b[2] * weights[5] +
-                        c[0] * weights[6] + c[1] * weights[7] + c[2] * weights[8];
+  const int32_t count = layer->inner.outputs, step = layer->inner.output_step;
+  window w = *lines;
+  for (int32_t i = 0; i < count; ++i, output += step) {
+    const int32_t sum = start + sum_row(w.oldest, weights) + sum_row(w.middle, weights + 3) +
+                        sum_row(w.newest, weights + 6);
     *output = reds_output(&outputs, channel, sum);
-    a += layer->inner.stride;
-    b += layer->inner.stride;
-    c += layer->inner.stride;
+    w.oldest += layer->inner.stride;
+    w.middle += layer->inner.stride;
+    w.newest += layer->inner.stride;
   }
 }
 
@@ -75,11 +81,12 @@ static void convolve_channel(const reds_layer *layer, int32_t channel, const int
     weights[i] = filter[i / 3 * layer->row_step + i % 3 * layer->tap_step];
     sum += weights[i];
   }
+  const int32_t start = layer->input_offset * sum;
   int32_t line = -outer->padding;
   for (int32_t i = 0; i < outer->outputs; ++i, output += outer->output_step) {
     const int32_t end = i * outer->stride - outer->padding + 3;
     for (; line < end; ++line) gather_line(layer, input, line, &lines);
-    convolve_line(layer, &lines, channel, weights, layer->input_offset * sum, output);
+    convolve_line(layer, &lines, channel, weights, start, output);
   }
 }
 

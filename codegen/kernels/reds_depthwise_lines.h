@@ -16,6 +16,11 @@
 #if defined(REDS_DSP) && defined(__ARM_FP)
 #define REDS_LINES 1
 
+/* The loop that makes pairs, and where it is entered: simple pairs come out the same however their
+ * negative values are rounded, and are not looked up. */
+#define REDS_SIMPLE_PAIRS(pairs) ((uint32_t)(pairs) % 4)
+#define REDS_OTHER_PAIRS(pairs) (4 + (uint32_t)(pairs) % 2 * 2)
+
 /* Of one channel. The first six words go to s0 .. s5. */
 typedef struct {
   int32_t start;      /* of each sum: twice (bias - zero point * sum of the weights) */
@@ -25,7 +30,7 @@ typedef struct {
   const reds_words *pairs_end; /* s4: one behind the word of the last pair */
   const reds_words *words_end; /* s5 */
   int8_t *output;              /* +24: of the next line */
-  uint32_t mode;               /* +28: pairs % 4; of "other pairs" 4 + 2 if they are odd */
+  uint32_t mode;               /* +28: REDS_SIMPLE_PAIRS or REDS_OTHER_PAIRS */
   uint32_t weights[10];        /* twice the weights: (first, middle), (middle, last) of each row */
 } reds_channel;
 
@@ -153,7 +158,10 @@ _Static_assert(offsetof(reds_channel, output) == 24 && sizeof(reds_channel) == 7
                "reds_convolve_lines knows these places");
 
 /* All output lines of the channels first .. end - 1, at most two. `used`: the compiler does not see
- * that the function reads its arguments. */
+ * that the function reads its arguments.
+ *
+ *   1  next output line    2  gather or fill (9) lines   12  next channel   13  simple pairs
+ *   19 other pairs         26 with a table               17, 28 what is left, one at a time */
 static __attribute__((naked, noinline, used)) void reds_convolve_lines(reds_lines *lines,
                                                                        reds_channel *first,
                                                                        reds_channel *end) {
@@ -232,7 +240,7 @@ static __attribute__((naked, noinline, used)) void reds_convolve_lines(reds_line
       "subs r10, r10, #1\n\t"
       "bne 3b\n\t"
 
-      /* An output line of each channel: pairs that cannot be rounded below the lowest output ... */
+      /* An output line of each channel: simple pairs ... */
       "ldr r0, [sp, #4]\n\t"
       "12: vldm r0!, {s0-s5}\n\t"
       "ldrd lr, r10, [r0]\n\t"

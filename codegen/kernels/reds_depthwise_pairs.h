@@ -77,7 +77,7 @@ static inline void reds_make_channel(const reds_layer *layer, const reds_words *
   channel->words = words;
   channel->pairs_end = words + pairs + 1;
   channel->words_end = words + reds_word_count(layer->inner.outputs, layer->inner.stride);
-  channel->mode = (uint32_t)(simple ? pairs % 4 : 4 + pairs % 2 * 2);
+  channel->mode = simple ? REDS_SIMPLE_PAIRS(pairs) : REDS_OTHER_PAIRS(pairs);
 }
 
 static inline int32_t reds_pack_row(const int8_t *filter, int32_t step, uint32_t *row) {
