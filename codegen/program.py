@@ -10,11 +10,14 @@ from enum import StrEnum
 import numpy as np
 
 from tflm_reds.channel_order import are_prefixes
+from tflm_reds.codegen.packing import packed_bytes, segments_of
 
 # Of one active output channel.
 BIAS_BYTES = 4
 REQUANTISATION_BYTES = 4 + 1  # multiplier and shift
 OUTPUT_TABLE_BYTES = BIAS_BYTES + REQUANTISATION_BYTES
+# Read pairs of weight rows, packed by `pack_weights`.
+PAIR_KERNELS = ("reds_convolve_1x1_s8", "reds_convolve_s8", "reds_fully_connected_s8")
 
 
 class Layout(StrEnum):
@@ -94,7 +97,8 @@ class Op:
         weights: int8, full: [outputs, taps, inputs]; [taps, outputs] of a depthwise convolution,
             [outputs, taps] where `pack_weights` turned them;
             [positions or 1, channels] slopes of PRELU; `resolve_reshapes` orders the inputs of a
-            fully connected layer and the slopes behind a flatten.
+            fully connected layer and the slopes behind a flatten. After `pack_weights`
+            [row pairs, bytes] where the kernel is one of PAIR_KERNELS.
         tables: one for each subnet; the C holds only once what they share.
         lookup: table of an element-wise function (int8), which a linear op applies to its output
             before it stores it, or of exponentials (int32).
@@ -221,10 +225,12 @@ def _added_bytes(op: Op, subnet: int) -> int:
 def _active_weights(program: Program, op: Op, subnet: int) -> int:
     if op.weights is None:
         return 0
-    inputs = program.edges[op.source].channels[subnet]
+    source = program.edges[op.source]
+    inputs = source.channels[subnet]
     outputs = program.edges[op.target].channels[subnet]
     if op.kind == "PRELU":
         return len(op.weights) * outputs
     if op.kind == "DEPTHWISE_CONV_2D":
         return op.window[0] * op.window[1] * outputs
-    return outputs * op.window[0] * op.window[1] * inputs
+    is_cut = any(channels != inputs for channels in source.channels[:subnet])
+    return packed_bytes(outputs, *segments_of(op.window, inputs, is_cut))

@@ -8,8 +8,10 @@ import jinja2
 
 from tflm_reds.channel_order import Run, concatenation_runs
 from tflm_reds.codegen import cformat
+from tflm_reds.codegen.packing import filter_stride
 from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3
 from tflm_reds.codegen.program import (
+    PAIR_KERNELS,
     Edge,
     Op,
     OutputTable,
@@ -22,6 +24,11 @@ from tflm_reds.files import write_bytes, write_text
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
 RUNTIME = "reds.c"
+# What kernels have in common.
+SHARED = {
+    "reds_convolve_1x1_s8": ("reds_block",),
+    "reds_convolve_s8": ("reds_block", "reds_patches"),
+}
 
 
 def write_sources(program: Program, folder: str | Path) -> list[Path]:
@@ -41,7 +48,8 @@ def write_sources(program: Program, folder: str | Path) -> list[Path]:
         write_text(folder / f"{name}_model.{suffix}", render(program, f"model.{suffix}.j2"))
         for suffix in ("c", "h")
     ]
-    copied = [RUNTIME, *(f"{kernel}.c" for kernel in program.kernels)]
+    shared = {part for kernel in program.kernels for part in SHARED.get(kernel, ())}
+    copied = [RUNTIME, *(f"{part}.c" for part in (*program.kernels, *sorted(shared)))]
     copied += [header.name for header in KERNELS.glob("*.h")]
     written += [write_bytes(folder / file, (KERNELS / file).read_bytes()) for file in copied]
     return sorted(written)
@@ -119,6 +127,7 @@ def _op_view(op: Op, function: str, name: str, edges: dict[str, dict]) -> dict:
         "source": source,
         "target": target,
         "filter": target if op.kind == "DEPTHWISE_CONV_2D" else source,
+        "filter_stride": _filter_stride(op, source, target),
         "comment_name": cformat.comment(op.name),
         "geometry": _geometry(op),
         "shapes": f"{', '.join(map(_sizes, sources))} -> {_sizes(target)}",
@@ -188,19 +197,23 @@ def _leading(op: Op, name: str) -> str:
     return "" if op.kind == "RESHAPE" else "&params, "
 
 
+def _filter_stride(op: Op, source: dict, target: dict) -> int:
+    if op.kind == "CONV_2D":
+        return filter_stride(op.window, source["stride"], source["is_cut"])
+    return target["stride"] if op.kind == "DEPTHWISE_CONV_2D" else source["stride"]
+
+
 def _weight_order(op: Op) -> str:
     if op.weights is None:
         return ""
-    if op.kind == "FULLY_CONNECTED":
-        return f"[{len(op.weights)} outputs][{op.weights.shape[-1]} inputs]"
+    if op.kernel in PAIR_KERNELS:
+        return f"[{len(op.weights)} row pairs][{op.weights.shape[-1]} bytes]: reds_block.h"
     if op.kind == "PRELU":
         return f"[{len(op.weights)}][{op.weights.shape[-1]} slopes]"
     taps = f"[{op.window[0]}][{op.window[1]}]"
     if op.kernel == DEPTHWISE_3X3:
         return f"[{len(op.weights)} channels]{taps}"
-    if op.kind == "DEPTHWISE_CONV_2D":
-        return f"{taps}[{op.weights.shape[-1]} channels]"
-    return f"[{len(op.weights)} outputs]{taps}[{op.weights.shape[-1]} inputs]"
+    return f"{taps}[{op.weights.shape[-1]} channels]"
 
 
 def _geometry(op: Op) -> str:

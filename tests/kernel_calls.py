@@ -7,6 +7,7 @@ import numpy as np
 
 from tflm_reds.channel_order import concatenation_runs
 from tflm_reds.codegen.lower import output_table
+from tflm_reds.codegen.packing import GROUP, pack_pairs, segments_of
 from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, is_depthwise_3x3
 from tflm_reds.element_wise import (
     TABLES,
@@ -138,6 +139,20 @@ class KernelCall:
         table = output_table(self.net, self.op, self.subnet)
         return self.pointers(self.bytes(table.multiplier), self.bytes(table.shift))
 
+    @property
+    def is_cut(self) -> bool:
+        return min(self.source.channels) < self.source.full_channels
+
+    def filter_stride(self) -> int:
+        """Inputs from tap to tap; of a cut convolution a whole number of groups."""
+        full = self.source.full_channels
+        return -(-full // GROUP) * GROUP if self.is_cut else full
+
+    def packed_weights(self) -> int:
+        weights, full = self.op.weights, self.source.full_channels
+        segments = segments_of(self.op.kernel_size, full, self.is_cut)
+        return self.bytes(pack_pairs(weights.reshape(len(weights), *segments)))
+
     def bias(self) -> int:
         return self.bytes(self.op.biases[self.subnet])
 
@@ -170,28 +185,26 @@ def _convolution(call: KernelCall):
     offsets = (-call.source.zero_point, call.target.zero_point)
     geometry = (*op.stride, *call.padding(), *op.dilation)
     params = call.linear_params(*offsets, *geometry, *call.net.activation_range(op))
-    depthwise = op.kind == "DEPTHWISE_CONV_2D"
-    rows = call.target if depthwise else call.source
-    filter_dims = call.ints(*op.kernel_size, rows.channels[call.subnet], rows.full_channels)
-    name, weights = _convolution_kernel(call)
-    if name == DEPTHWISE_3X3:
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return _depthwise(call, params)
+    active = call.source.channels[call.subnet]
+    filter_dims = call.ints(*op.kernel_size, active, call.filter_stride())
+    pointwise = op.kernel_size == (1, 1) and op.stride == (1, 1)
+    name = "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8"
+    leading = [call.scratch(name, filter_dims), params, call.requantisation()]
+    return name, leading, [filter_dims, call.packed_weights(), call.bias()]
+
+
+def _depthwise(call: KernelCall, params: int):
+    op, multiplier = call.op, call.target.full_channels // call.source.full_channels
+    channels = (call.target.channels[call.subnet], call.target.full_channels)
+    filter_dims = call.ints(*op.kernel_size, *channels)
+    name, context, weights = "reds_depthwise_conv_s8", 0, op.weights
+    if is_depthwise_3x3(op.kernel_size, op.stride, op.dilation, multiplier):
+        name, weights = DEPTHWISE_3X3, op.weights.reshape(9, -1).T
         context = call.scratch(name, params, call.dims(call.target))
-    else:
-        context = 0 if depthwise else call.scratch(name, filter_dims)
     leading = [context, params, call.requantisation()]
     return name, leading, [filter_dims, call.bytes(weights), call.bias()]
-
-
-def _convolution_kernel(call: KernelCall) -> tuple[str, np.ndarray]:
-    """The kernel of a convolution and its weights in the kernel's order."""
-    op = call.op
-    if op.kind == "CONV_2D":
-        pointwise = op.kernel_size == (1, 1) and op.stride == (1, 1)
-        return "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8", op.weights
-    multiplier = call.target.full_channels // call.source.full_channels
-    if is_depthwise_3x3(op.kernel_size, op.stride, op.dilation, multiplier):
-        return DEPTHWISE_3X3, op.weights.reshape(9, -1).T
-    return "reds_depthwise_conv_s8", op.weights
 
 
 def _fully_connected(call: KernelCall):
@@ -201,7 +214,8 @@ def _fully_connected(call: KernelCall):
     filter_dims = call.ints(1, 1, length, call.source.shape[-1])
     name = "reds_fully_connected_s8"
     leading = [call.scratch(name, filter_dims), params, call.requantisation()]
-    return name, leading, [filter_dims, call.bytes(call.op.weights), call.bias()]
+    weights = call.op.weights.reshape(len(call.op.weights), 1, -1)
+    return name, leading, [filter_dims, call.bytes(pack_pairs(weights)), call.bias()]
 
 
 def _pool(call: KernelCall):

@@ -19,14 +19,16 @@ constexpr int kTensors = 6;
 
 /* TfLiteIntArray: the size, then the values. */
 int input_dims[] = {2, 1, kFeatures};
-int weights_dims[] = {2, kUnits, kFeatures};
+int weights_dims[] = {2, kUnits + 1, kFeatures}; /* an even number of rows */
 int table_dims[] = {2, kSubnets, kUnits};
 int output_dims[] = {2, 1, kUnits};
 int inputs[] = {5, 0, 1, 2, 3, 4};
 int outputs[] = {1, kOutput};
 
 int8_t input_data[kFeatures] = {1, 2, 3, 4};
-int8_t weights_data[kUnits * kFeatures] = {1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+/* Rows of 1, 2 and 3: each pair of bytes is 256 * odd row + even row. */
+alignas(4) int8_t weights_data[(kUnits + 1) * kFeatures] = {1, 2, 1, 2, 1, 2, 1, 2,
+                                                            3, 0, 3, 0, 3, 0, 3, 0};
 int32_t bias_data[kSubnets * kUnits] = {0, 0, 0, 10, 10, 10};
 int32_t multiplier_data[kSubnets * kUnits] = {1 << 30, 1 << 30, 1 << 30,
                                               1 << 30, 1 << 30, 1 << 30};

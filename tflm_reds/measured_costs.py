@@ -47,13 +47,14 @@ def keep_limits(
         PlanError: if the image still exceeds a budget in the end.
     """
     allowed = list(budgets)
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         nested = make(allowed)
         measured = measured_costs(nested, x, [budget.ram for budget in (*budgets, FULL)])
         excess = [_excess(*pair) for pair in zip(budgets, measured, strict=False)]
         if not any(excess):
             return _with_costs(nested, budgets, measured)
-        allowed = [_lower(*pair) for pair in zip(allowed, excess, strict=True)]
+        # By more each time: what is left over would be filled again.
+        allowed = [_lower(*pair, 2**attempt) for pair in zip(allowed, excess, strict=True)]
     subnet, worst = next((k, e) for k, e in enumerate(excess) if e)
     raise PlanError(
         f"The image of subnet {subnet} exceeds {budgets[subnet]} by {worst} B, after {ATTEMPTS} "
@@ -67,8 +68,9 @@ def _excess(budget: Budget, costs: dict[str, int]) -> dict[str, int]:
     return {kind: size for kind, size in over.items() if size > 0}
 
 
-def _lower(budget: Budget, excess: dict[str, int]) -> Budget:
-    return replace(budget, **{kind: getattr(budget, kind) - size for kind, size in excess.items()})
+def _lower(budget: Budget, excess: dict[str, int], times: int) -> Budget:
+    lower = {kind: getattr(budget, kind) - times * size for kind, size in excess.items()}
+    return replace(budget, **lower)
 
 
 def _with_costs(

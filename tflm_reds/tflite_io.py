@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tflm_reds.channel_order import are_prefixes, sort_channels
+from tflm_reds.codegen.packing import pack_pairs, segments_of
 from tflm_reds.element_wise import add_multipliers, prelu_multipliers, without_zero
 from tflm_reds.errors import QuantizationError
 from tflm_reds.files import write_bytes
@@ -20,9 +21,10 @@ from tflm_reds.tflite_schema import (
     serialize,
 )
 
-OPTIONS_VERSION = 2
+OPTIONS_VERSION = 3
 """Version of the custom ops' options; codegen/tflm/reds_options.h reads them."""
 
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _PADDINGS = {"SAME": 0, "VALID": 1}
 _ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
 _CUSTOM_OPS = (*LINEAR_KINDS, "ADD", "PRELU", "CONCATENATION")
@@ -112,27 +114,34 @@ def _custom_constants(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
     """The one weight set, and tables [subnets or 1, output channels]; PRELU's slopes."""
     if not op.is_linear:
         return [_constant(op, "slopes", op.weights)] if op.kind == "PRELU" else []
-    weights = op.weights
-    assert weights is not None
-    if op.kind == "DEPTHWISE_CONV_2D":
-        weights = weights[np.newaxis]
-    elif op.kind == "FULLY_CONNECTED":
-        weights = weights.reshape(len(weights), -1)
     multipliers, shifts = zip(
         *(net.requantisation(op, subnet) for subnet in range(net.subnet_count)), strict=True
     )
     return [
-        _constant(op, "weights", weights),
+        _constant(op, "weights", _custom_weights(net, op)),
         _constant(op, "bias", _table(op.biases)),
         _constant(op, "multiplier", _table(multipliers)),
         _constant(op, "shift", _table(shifts).astype(np.int8)),
     ]
 
 
+def _custom_weights(net: QuantizedNet, op: QuantOp) -> np.ndarray:
+    """int8 [1, height, width, channels] of a depthwise convolution, else [rows, bytes of a row]."""
+    assert op.weights is not None
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return op.weights[np.newaxis]
+    rows, source = len(op.weights), net.source(op)
+    segments = (1, op.weights[0].size)
+    if op.kind == "CONV_2D":
+        is_cut = min(source.channels) < source.full_channels
+        segments = segments_of(op.kernel_size, source.full_channels, is_cut)
+    return pack_pairs(op.weights.reshape(rows, *segments)).reshape(rows + rows % 2, -1)
+
+
 def _custom_options(net: QuantizedNet, op: QuantOp, first: bool) -> dict[str, int | list[int]]:
     sources = [net.tensors[name] for name in op.inputs]
     padding = [0, 0]
-    if op.padding == "SAME" and op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+    if op.padding == "SAME" and op.kind in _CONVOLUTIONS:
         sizes = zip(sources[0].shape[:2], op.kernel_size, op.stride, op.dilation, strict=True)
         padding = [same_padding(*size)[0] for size in sizes]
     outputs = net.target(op)
@@ -140,6 +149,7 @@ def _custom_options(net: QuantizedNet, op: QuantOp, first: bool) -> dict[str, in
         "version": OPTIONS_VERSION,
         "first": int(first),
         "positions": [source.positions for source in sources],
+        "kernel": list(op.kernel_size if op.kind in _CONVOLUTIONS else (1, 1)),
         "stride": list(op.stride),
         "dilation": list(op.dilation),
         "padding": padding,

@@ -1,8 +1,8 @@
-#include "reds_patches.h"
+#include "reds_block.h"
 
 size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims) {
   if (!reds_dims_valid(filter_dims)) return 0;
-  return reds_scratch_size(reds_patch_groups(filter_dims) * REDS_PAIR_BYTES);
+  return reds_scratch_size(reds_patch_bytes(filter_dims));
 }
 
 static int arguments_valid(const reds_context *context, const reds_conv_params *params,
@@ -17,46 +17,32 @@ static int arguments_valid(const reds_context *context, const reds_conv_params *
          reds_scratch_valid(context, reds_convolve_1x1_s8_get_buffer_size(filter));
 }
 
-#if defined(REDS_DSP)
-
-static void multiply(const reds_conv_params *params, const reds_outputs *outputs,
-                     const reds_dims *input_dims, const int8_t *input, const reds_dims *filter_dims,
-                     const int8_t *filter, const reds_dims *output_dims, int8_t *output,
-                     uint32_t *patches) {
-  const reds_segments segments = {1, filter_dims->channels, filter_dims->channel_stride};
-  const int32_t positions = input_dims->height * input_dims->width;
-  for (int32_t position = 0; position < positions; position += 2) {
-    const int32_t next = position + 1 < positions ? position + 1 : position;
-    reds_expand(input + position * input_dims->channel_stride, segments.length,
-                params->input_offset, REDS_PAIR_WORDS, patches);
-    reds_expand(input + next * input_dims->channel_stride, segments.length, params->input_offset,
-                REDS_PAIR_WORDS, patches + 2);
-    reds_multiply_patches(&segments, outputs, filter, output_dims->channels, patches,
-                          output + position * output_dims->channel_stride,
-                          output + next * output_dims->channel_stride);
+/* A map of fewer than four positions: the last one is repeated. */
+static void expand_few(const int8_t *input, int32_t positions, int32_t length, int32_t stride,
+                       int32_t offset, uint32_t *patches) {
+  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
+    const int32_t position = lane < positions ? lane : positions - 1;
+    reds_expand(input + position * stride, length, offset, REDS_HALF_WORDS, patches + lane);
   }
 }
 
-#else
-
-static void multiply(const reds_conv_params *params, const reds_outputs *outputs,
-                     const reds_dims *input_dims, const int8_t *input, const reds_dims *filter_dims,
-                     const int8_t *filter, const reds_dims *output_dims, int8_t *output,
-                     uint32_t *patches) {
-  (void)patches;
+/* Four positions at a time; the last four overlap those before them. */
+static void multiply(reds_product *product, int32_t input_offset, const reds_dims *input_dims,
+                     const int8_t *input, int8_t *output) {
   const int32_t positions = input_dims->height * input_dims->width;
-  for (int32_t position = 0; position < positions; ++position) {
-    for (int32_t channel = 0; channel < output_dims->channels; ++channel) {
-      const int32_t sum = reds_dot(input, filter + channel * filter_dims->channel_stride,
-                                   filter_dims->channels, params->input_offset);
-      output[channel] = reds_output(outputs, channel, sum);
-    }
-    input += input_dims->channel_stride;
-    output += output_dims->channel_stride;
+  const int32_t stride = input_dims->channel_stride, length = product->rows.length;
+  if (positions < REDS_POSITIONS) {
+    expand_few(input, positions, length, stride, input_offset, product->patches);
+    reds_multiply_patches(product, positions, output);
+    return;
+  }
+  for (int32_t next = 0; next < positions; next += REDS_POSITIONS) {
+    const int32_t most = positions - REDS_POSITIONS;
+    const int32_t first = next < most ? next : most;
+    reds_expand_four(input + first * stride, length, stride, input_offset, product->patches);
+    reds_multiply_patches(product, REDS_POSITIONS, output + first * product->stride);
   }
 }
-
-#endif
 
 reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,
                                  const reds_requantisation *requantisation,
@@ -70,9 +56,9 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
     return REDS_ERROR_ARGUMENT;
   }
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation,
-                                params->lookup};
-  multiply(params, &outputs, input_dims, input, filter_dims, filter, output_dims, output,
-           context->buffer);
+                                params->output_offset, params->activation, params->lookup};
+  reds_product product;
+  reds_prepare(&product, filter_dims, filter, &outputs, output_dims, context->buffer);
+  multiply(&product, params->input_offset, input_dims, input, output);
   return REDS_OK;
 }

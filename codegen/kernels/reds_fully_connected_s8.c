@@ -1,4 +1,4 @@
-#include "reds_patches.h"
+#include "reds_vector.h"
 
 /* The inputs as int16, filled up to a group of four. */
 size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims) {
@@ -19,76 +19,39 @@ static int arguments_valid(const reds_context *context, const reds_fc_params *pa
          reds_scratch_valid(context, reds_fully_connected_s8_get_buffer_size(filter));
 }
 
+/* Both pairs of rows times the whole vector, run by run, added to `sums`. */
+static void sum_rows(const reds_vector_rows *rows, const uint32_t *inputs, const int8_t *pair0,
+                     const int8_t *pair1, reds_vector_sums *sums) {
+  for (int32_t done = 0; done < rows->groups; done += REDS_RUN_GROUPS) {
+    const int32_t left = rows->groups - done;
+    const int32_t groups = left < REDS_RUN_GROUPS ? left : REDS_RUN_GROUPS;
+    const int32_t start = done * REDS_GROUP_BYTES;
+    reds_sum_vector(inputs + 2 * done, pair0 + start, pair1 + start, groups, sums);
+  }
+}
+
+/* Four channels at a time; of the last four, those that do not exist are dropped. */
+static void multiply(const reds_vector_rows *rows, const reds_outputs *shared_outputs,
+                     const int8_t *filter, int32_t channels, int8_t *output,
+                     const uint32_t *inputs) {
+  const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
+  int32_t channel = 0;
 #if defined(REDS_DSP)
-
-/* Sums of four weight rows: a struct of scalars stays in registers under every compiler. */
-typedef struct {
-  int32_t row0, row1, row2, row3;
-} row_sums;
-
-/* Four inputs, as two pairs, times the four weights of one word. */
-static inline int32_t multiply_word(uint32_t weights, uint32_t even, uint32_t odd, int32_t sum) {
-  sum = reds_multiply_pairs(reds_even_bytes(weights), even, sum);
-  return reds_multiply_pairs(reds_odd_bytes(weights), odd, sum);
-}
-
-/* The result is stored once at the end: as a return value, clang would keep it in memory
- * throughout. */
-static REDS_NOINLINE void multiply_rows(const int8_t *const *rows, int32_t length,
-                                        const uint32_t *inputs, row_sums *result) {
-  const int8_t *row0 = rows[0], *row1 = rows[1], *row2 = rows[2], *row3 = rows[3];
-  row_sums sums = {0, 0, 0, 0};
-  for (const int8_t *end = row0 + (length & ~3); row0 != end; inputs += 2) {
-    const uint32_t even = inputs[0], odd = inputs[1];
-    sums.row0 = multiply_word(reds_load_word(row0), even, odd, sums.row0);
-    sums.row1 = multiply_word(reds_load_word(row1), even, odd, sums.row1);
-    sums.row2 = multiply_word(reds_load_word(row2), even, odd, sums.row2);
-    sums.row3 = multiply_word(reds_load_word(row3), even, odd, sums.row3);
-    row0 += 4, row1 += 4, row2 += 4, row3 += 4;
+  if (rows->groups <= REDS_RUN_GROUPS && outputs.lookup == NULL &&
+      reds_outputs_simple(&outputs, channels)) {
+    channel = reds_multiply_quads(rows, &outputs, filter, channels, inputs, output);
   }
-  if ((length & 3) != 0) {
-    const uint32_t even = inputs[0], odd = inputs[1];
-    sums.row0 = multiply_word(reds_load_last(rows[0], length), even, odd, sums.row0);
-    sums.row1 = multiply_word(reds_load_last(rows[1], length), even, odd, sums.row1);
-    sums.row2 = multiply_word(reds_load_last(rows[2], length), even, odd, sums.row2);
-    sums.row3 = multiply_word(reds_load_last(rows[3], length), even, odd, sums.row3);
-  }
-  *result = sums;
-}
-
-static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
-                     const int8_t *input, const reds_dims *filter_dims, const int8_t *filter,
-                     int32_t channels, int8_t *output, uint32_t *inputs) {
-  reds_expand(input, filter_dims->channels, params->input_offset, 2, inputs);
-  for (int32_t channel = 0; channel < channels; channel += 4) {
-    const int32_t last = channels - channel < 4 ? channels - channel - 1 : 3;
-    const int8_t *rows[4];
-    for (int32_t i = 0; i < 4; ++i) {
-      /* Missing rows repeat the last one; their sums are dropped. */
-      rows[i] = filter + (channel + (i < last ? i : last)) * filter_dims->channel_stride;
-    }
-    row_sums sums;
-    multiply_rows(rows, filter_dims->channels, inputs, &sums);
-    output[channel] = reds_output(outputs, channel, sums.row0);
-    if (last >= 1) output[channel + 1] = reds_output(outputs, channel + 1, sums.row1);
-    if (last >= 2) output[channel + 2] = reds_output(outputs, channel + 2, sums.row2);
-    if (last >= 3) output[channel + 3] = reds_output(outputs, channel + 3, sums.row3);
-  }
-}
-
-#else
-
-static void multiply(const reds_fc_params *params, const reds_outputs *outputs,
-                     const int8_t *input, const reds_dims *filter_dims, const int8_t *filter,
-                     int32_t channels, int8_t *output, uint32_t *inputs) {
-  (void)inputs;
-  for (int32_t channel = 0; channel < channels; ++channel, filter += filter_dims->channel_stride) {
-    const int32_t sum = reds_dot(input, filter, filter_dims->channels, params->input_offset);
-    output[channel] = reds_output(outputs, channel, sum);
-  }
-}
-
 #endif
+  for (; channel < channels; channel += 4) {
+    const int8_t *pair0 = filter + channel / 2 * rows->pair_bytes;
+    const int8_t *pair1 = channel + 2 < channels ? pair0 + rows->pair_bytes : pair0;
+    reds_vector_sums sums = {{0, 0, 0, 0}};
+    sum_rows(rows, inputs, pair0, pair1, &sums);
+    for (int32_t i = 0; i < 4 && channel + i < channels; ++i) {
+      output[channel + i] = reds_output(&outputs, channel + i, sums.row[i]);
+    }
+  }
+}
 
 reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_params *params,
                                     const reds_requantisation *requantisation,
@@ -102,9 +65,13 @@ reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_p
     return REDS_ERROR_ARGUMENT;
   }
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation,
-                                params->lookup};
-  multiply(params, &outputs, input, filter_dims, filter, output_dims->channels, output,
-           context->buffer);
+                                params->output_offset, params->activation, params->lookup};
+  uint32_t *inputs = context->buffer;
+  const int32_t length = filter_dims->channels;
+  const reds_vector_rows rows = {(length + 3) / 4,
+                                 (filter_dims->channel_stride + 3) / 4 * REDS_GROUP_BYTES};
+  inputs[2 * rows.groups - 1] = 0; /* of a last group that is only half filled */
+  reds_expand(input, length, params->input_offset, 1, inputs);
+  multiply(&rows, &outputs, filter, output_dims->channels, output, inputs);
   return REDS_OK;
 }

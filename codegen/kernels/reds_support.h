@@ -168,6 +168,15 @@ static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel
   output1[channel] = reds_activate(outputs, scaled1);
 }
 
+/* Whether the fast requantisation does for all `channels`: every shift to the right, and an
+ * activation that lets all of int8 through. */
+static inline int reds_outputs_simple(const reds_outputs *outputs, int32_t channels) {
+  if (outputs->activation.min != INT8_MIN || outputs->activation.max != INT8_MAX) return 0;
+  int32_t all = -1;
+  for (int32_t i = 0; i < channels; ++i) all &= outputs->shift[i];
+  return all < 0;
+}
+
 static inline int32_t reds_dot(const int8_t *input, const int8_t *weights, int32_t length,
                                int32_t input_offset) {
   int32_t sum = 0;

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+from tflm_reds.codegen.packing import GROUP, filter_stride, groups, halves, segments_of
 from tflm_reds.codegen.program import Op, Program
 
 DEPTHWISE_3X3 = "reds_depthwise_conv_3x3_s8"
+POSITIONS = 4  # that a convolution computes together
+HALF_BYTES = 4  # two inputs as int16
+
 _KERNELS = {
     "FULLY_CONNECTED": "reds_fully_connected_s8",
     "MAX_POOL_2D": "reds_max_pool_s8",
@@ -59,20 +63,20 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
     source, target = program.edges[op.source], program.edges[op.target]
     if op.kernel == DEPTHWISE_3X3:
         return (depthwise_scratch_bytes((target.height, target.width), op.stride),)
-    size = max(scratch_bytes(op.kernel, op.window, c, source.stride) for c in source.channels)
+    stride = filter_stride(op.window, source.stride, source.is_cut)
+    size = max(scratch_bytes(op.kernel, op.window, c, stride) for c in source.channels)
     return (size,) if size else ()
 
 
 def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: int) -> int:
     """What `<kernel>_get_buffer_size` returns in C for `channels` of `stride` inputs."""
-    taps = window[0] * window[1]
-    segments, length = (1, taps * channels) if channels == stride else (taps, channels)
-    groups = segments * -(-length // 4)
+    if kernel == "reds_fully_connected_s8":
+        return 2 * GROUP * groups(channels)
+    segments, inputs = segments_of(window, channels, channels != stride)
+    patches = POSITIONS * segments * halves(inputs) * HALF_BYTES
     if kernel == "reds_convolve_s8":
-        return 16 * groups + taps * channels
-    if kernel == "reds_convolve_1x1_s8":
-        return 16 * groups
-    return 8 * groups if kernel == "reds_fully_connected_s8" else 0
+        return patches + window[0] * window[1] * channels
+    return patches if kernel == "reds_convolve_1x1_s8" else 0
 
 
 def depthwise_scratch_bytes(outputs: tuple[int, int], stride: tuple[int, int]) -> int:

@@ -1,8 +1,9 @@
 /* REDS_CONV_2D, REDS_DEPTHWISE_CONV_2D, REDS_FULLY_CONNECTED: nested int8 layers.
  *
  * inputs   0 activations int8, full shape
- *          1 weights int8, the one set of the full network: [out, kh, kw, in]; depthwise
- *            [1, kh, kw, out]; fully connected [out, channels * positions], channel-major
+ *          1 weights int8, the one set of the full network: depthwise [1, kh, kw, out]; else
+ *            [rows, bytes of a row], packed as reds_block.h says, aligned to 4 bytes; the inputs of a
+ *            flattened tensor are channel-major
  *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet, or
  *            [1, out], a row whose beginning serves every subnet
  * output   activations int8, full shape; the inactive channels hold the zero point

@@ -19,27 +19,51 @@ reds_dims SpatialDims(const TfLiteEvalTensor* tensor) {
 
 reds_dims FlatDims(int32_t features) { return {1, 1, features, features}; }
 
+bool IsCut(const Options& options, int32_t channels) {
+  for (int32_t k = 0; k < options.subnet_count; ++k) {
+    if (options.inputs[k] < channels) return true;
+  }
+  return false;
+}
+
+/* Whether `weights` are [rows, bytes of a row], packed as reds_block.h says; sets `filter`. */
+bool ReadPackedWeights(const TfLiteEvalTensor* weights, OpData* data) {
+  const Options& options = data->options;
+  const int32_t channels = data->input.channels;
+  const bool is_cut = data->kind == Kind::kConvolution && IsCut(options, channels);
+  const int32_t taps = options.kernel.height * options.kernel.width;
+  const int32_t padded = (channels + 3) / 4 * 4;
+  const int32_t segments = is_cut ? taps * padded : (taps * channels + 3) / 4 * 4;
+  data->filter = {options.kernel.height, options.kernel.width, channels,
+                  is_cut && taps > 1 ? padded : channels};
+  const int* dims = weights->dims->data;
+  return dims[0] == (data->output.channels + 1) / 2 * 2 && dims[1] == segments;
+}
+
+/* [1, height, width, channels] */
+bool ReadDepthwiseWeights(const TfLiteEvalTensor* weights, OpData* data) {
+  data->filter = SpatialDims(weights);
+  return weights->dims->data[0] == 1 && data->filter.channels == data->output.channels &&
+         data->output.channels % data->input.channels == 0 &&
+         data->filter.height == data->options.kernel.height &&
+         data->filter.width == data->options.kernel.width;
+}
+
 /* Reads the full shapes; false if the tensors do not belong together. */
 bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
               const TfLiteEvalTensor* output, OpData* data) {
   const bool is_flat = data->kind == Kind::kFullyConnected;
+  const bool is_depthwise = data->kind == Kind::kDepthwise;
   const int rank = is_flat ? 2 : 4;
-  if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(weights, kTfLiteInt8, rank) ||
-      !HasShape(output, kTfLiteInt8, rank) || input->dims->data[0] != 1 ||
+  if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(output, kTfLiteInt8, rank) ||
+      !HasShape(weights, kTfLiteInt8, is_depthwise ? 4 : 2) || input->dims->data[0] != 1 ||
       output->dims->data[0] != 1) {
     return false;
   }
   data->input = is_flat ? FlatDims(input->dims->data[1]) : SpatialDims(input);
-  data->filter = is_flat ? FlatDims(weights->dims->data[1]) : SpatialDims(weights);
   data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
-  const int32_t rows = weights->dims->data[0];
-  const bool is_depthwise = data->kind == Kind::kDepthwise;
   if (data->input.channels < 1) return false;
-  if (is_depthwise) {
-    return rows == 1 && data->filter.channels == data->output.channels &&
-           data->output.channels % data->input.channels == 0;
-  }
-  return data->filter.channels == data->input.channels && rows == data->output.channels;
+  return is_depthwise ? ReadDepthwiseWeights(weights, data) : ReadPackedWeights(weights, data);
 }
 
 bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {

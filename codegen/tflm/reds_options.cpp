@@ -55,10 +55,11 @@ const char *ReadOptions(const uint8_t *data, size_t size, Options *options) {
     return "options are damaged: first, positions";
   }
   options->first = first != 0;
-  if (!ReadExtent(map, "stride", 1, &options->stride) ||
+  if (!ReadExtent(map, "kernel", 1, &options->kernel) ||
+      !ReadExtent(map, "stride", 1, &options->stride) ||
       !ReadExtent(map, "dilation", 1, &options->dilation) ||
       !ReadExtent(map, "padding", 0, &options->padding)) {
-    return "options are damaged: stride, dilation, padding";
+    return "options are damaged: kernel, stride, dilation, padding";
   }
   if (!ReadActivation(map, &options->activation)) return "options are damaged: activation";
   const int32_t widths = options->input_count * options->subnet_count;

@@ -9,19 +9,20 @@
 
 namespace reds_options {
 
-constexpr int32_t kVersion = 2;
+constexpr int32_t kVersion = 3;
 constexpr int32_t kMaxSubnets = 64;
 constexpr int32_t kMaxInputs = 64;
 
-/* Version 2, a FlexBuffer map (see tflm_reds/tflite_io.py, which writes it):
+/* Version 3, a FlexBuffer map (see tflm_reds/tflite_io.py, which writes it):
  *   version, first                              integers
- *   stride, dilation, padding, activation       vectors of 2
+ *   kernel, stride, dilation, padding, activation   vectors of 2
  *   positions                                   vector of one integer for each input
  *   inputs                                      vector of K for each input, one after the other
  *   outputs                                     vector of K
  *   factors                                     (multiplier, shift) pairs of ADD and PRELU */
 struct Options {
   bool first; /* the first of our ops in the graph latches the subnet */
+  reds_extent kernel;
   reds_extent stride;
   reds_extent dilation;
   reds_extent padding; /* above and left */

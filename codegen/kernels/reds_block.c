@@ -1,0 +1,203 @@
+#include "reds_block.h"
+
+/* Sums of two rows at four positions. */
+typedef struct {
+  int32_t row0[REDS_POSITIONS];
+  int32_t row1[REDS_POSITIONS];
+} reds_block;
+
+#if defined(REDS_DSP)
+#include "reds_block_dsp.h"
+#else
+
+/* Adds the products of `halves` halves in each of `count` segments to `sums`. */
+static void reds_sum_run(const uint32_t *patches, const int8_t *weights, int32_t halves,
+                         int32_t count, int32_t skipped, reds_block *sums) {
+  const reds_halfword *inputs = (const reds_halfword *)patches;
+  for (int32_t position = 0; position < REDS_POSITIONS; position += 2, inputs += 4) {
+    const reds_halfword *a = inputs;
+    const int8_t *w = weights;
+    int32_t low0 = 0, low1 = 0, mix0 = 0, mix1 = 0;
+    for (int32_t segment = 0; segment < count; ++segment, w += skipped) {
+      for (const int8_t *end = w + halves * REDS_HALF_BYTES; w != end; a += 2 * REDS_HALF_WORDS) {
+        for (int32_t i = 0; i < 2; ++i, w += 2) {
+          int16_t mix;
+          __builtin_memcpy(&mix, w, sizeof mix);
+          low0 += w[0] * a[i];
+          low1 += w[0] * a[2 + i];
+          mix0 += mix * a[i];
+          mix1 += mix * a[2 + i];
+        }
+      }
+    }
+    sums->row0[position] += low0;
+    sums->row0[position + 1] += low1;
+    sums->row1[position] += (mix0 - low0) >> 8;
+    sums->row1[position + 1] += (mix1 - low1) >> 8;
+  }
+}
+
+#endif
+
+/* Adds the products of a whole row pair to `sums`, run by run. */
+static void sum_rows(const reds_rows *rows, const uint32_t *patches, const int8_t *weights,
+                     reds_block *sums) {
+  const int32_t most = rows->halves < REDS_RUN_HALVES ? REDS_RUN_HALVES / rows->halves : 1;
+  for (int32_t segment = 0; segment < rows->count; segment += most) {
+    const int32_t left = rows->count - segment;
+    const int32_t count = left < most ? left : most;
+    for (int32_t done = 0; done < rows->halves; done += REDS_RUN_HALVES) {
+      const int32_t rest = rows->halves - done;
+      const int32_t halves = rest < REDS_RUN_HALVES ? rest : REDS_RUN_HALVES;
+      reds_sum_run(patches, weights, halves, count, rows->skipped, sums);
+      patches += count * halves * REDS_HALF_WORDS;
+      weights += count * halves * REDS_HALF_BYTES + (count - 1) * rows->skipped;
+    }
+    weights += rows->skipped;
+  }
+}
+
+/* Writes one row's outputs at `positions` positions, `stride` bytes apart. */
+static void output_row(const reds_outputs *outputs, int32_t channel, const int32_t *sums,
+                       int32_t positions, int32_t stride, int8_t *output) {
+  for (int32_t i = 0; i < positions; ++i) {
+    output[channel + i * stride] = reds_output(outputs, channel, sums[i]);
+  }
+}
+
+/* All outputs, any activation. */
+static void multiply_any(const reds_product *product, int32_t positions, int8_t *output) {
+  const reds_outputs outputs = product->outputs; /* a local copy: no int8 store can alias it */
+  const int32_t channels = product->channels, stride = product->stride;
+  const int32_t pair_bytes = reds_pair_bytes(&product->rows);
+  const int8_t *pair = product->filter;
+  for (int32_t channel = 0; channel < channels; channel += 2, pair += pair_bytes) {
+    reds_block sums = {{0}, {0}};
+    sum_rows(&product->rows, product->patches, pair, &sums);
+    output_row(&outputs, channel, sums.row0, positions, stride, output);
+    if (channel + 1 == channels) break;
+    output_row(&outputs, channel + 1, sums.row1, positions, stride, output);
+  }
+}
+
+#if defined(REDS_DSP)
+
+/* Segments that each fit a run: a row that is one long segment is cut. */
+static int32_t segment_parts(const reds_rows *rows) {
+  int32_t parts = 1;
+  while (rows->halves % parts != 0 || rows->halves / parts > REDS_RUN_HALVES) ++parts;
+  return parts;
+}
+
+/* Repeats the tables of the last row, of an odd number. */
+static void prepare_single(reds_product *product) {
+  const int32_t last = product->channels - 1;
+  for (int32_t i = 0; i < 2; ++i) {
+    product->single.bias[i] = product->outputs.bias[last];
+    product->single.multiplier[i] = product->outputs.multiplier[last];
+    product->single.shift[i] = product->outputs.shift[last];
+  }
+}
+
+static void prepare_four(reds_product *product) {
+  const reds_rows *rows = &product->rows;
+  const reds_outputs *outputs = &product->outputs;
+  const int32_t parts = segment_parts(rows);
+  const int fits = parts == 1 || (rows->count == 1 && rows->skipped == 0);
+  product->multiply_four = NULL;
+  if (!fits || !reds_outputs_simple(outputs, product->channels)) return;
+  const reds_four four = {.patches = product->patches,
+                          .weights = product->filter,
+                          .halves = rows->halves / parts,
+                          .pairs = product->channels / 2,
+                          .bias = outputs->bias,
+                          .multiplier = outputs->multiplier,
+                          .shift = outputs->shift,
+                          .stride = product->stride,
+                          .rounding = -1 - outputs->offset,
+                          .skipped = rows->skipped,
+                          .count = rows->count * parts,
+                          .period = REDS_RUN_HALVES * parts / rows->halves,
+                          .lookup = outputs->lookup == NULL ? NULL : outputs->lookup + 128};
+  product->four = four;
+  product->multiply_four = reds_multiply_four_runs;
+  /* Below an activation's minimum at the zero point the sign changes nothing. */
+  if (four.count == 1 && outputs->activation.min >= outputs->offset && four.lookup == NULL) {
+    product->multiply_four = reds_multiply_four_relu;
+  }
+  if (product->channels % 2 != 0) prepare_single(product);
+}
+
+/* The last row: as a pair, of which half is dropped. */
+static void multiply_single(reds_product *product, int8_t *output) {
+  reds_single *single = &product->single;
+  reds_four four = product->four;
+  four.weights += product->channels / 2 * reds_pair_bytes(&product->rows);
+  four.pairs = 1;
+  four.bias = single->bias;
+  four.multiplier = single->multiplier;
+  four.shift = single->shift;
+  four.output = single->outputs;
+  four.stride = 2;
+  product->multiply_four(&four);
+  output += product->channels - 1;
+  for (int32_t i = 0; i < REDS_POSITIONS; ++i) output[i * product->stride] = single->outputs[2 * i];
+}
+
+static void multiply_four(reds_product *product, int8_t *output) {
+  product->four.output = output;
+  if (product->four.pairs > 0) product->multiply_four(&product->four);
+  if (product->channels % 2 != 0) multiply_single(product, output);
+}
+
+#else
+
+static void prepare_four(reds_product *product) { product->multiply_four = NULL; }
+
+static void multiply_four(reds_product *product, int8_t *output) {
+  multiply_any(product, REDS_POSITIONS, output);
+}
+
+#endif
+
+uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride, int32_t offset,
+                           uint32_t *patches) {
+  const uint32_t offsets = reds_pack(offset, offset);
+  for (const int8_t *end = input + (length & ~3); input != end; input += 4, patches += 8) {
+    const uint32_t a = reds_load_word(input), b = reds_load_word(input + stride);
+    const uint32_t c = reds_load_word(input + 2 * stride), d = reds_load_word(input + 3 * stride);
+    patches[0] = reds_add_even_bytes(offsets, a);
+    patches[1] = reds_add_even_bytes(offsets, b);
+    patches[2] = reds_add_even_bytes(offsets, c);
+    patches[3] = reds_add_even_bytes(offsets, d);
+    patches[4] = reds_add_odd_bytes(offsets, a);
+    patches[5] = reds_add_odd_bytes(offsets, b);
+    patches[6] = reds_add_odd_bytes(offsets, c);
+    patches[7] = reds_add_odd_bytes(offsets, d);
+  }
+  const int32_t rest = length & 3;
+  if (rest == 0) return patches;
+  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane, input += stride) {
+    reds_expand_rest(input, rest, offset, REDS_HALF_WORDS, patches + lane);
+  }
+  return patches + (rest < 2 ? rest : 2) * REDS_HALF_WORDS;
+}
+
+void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
+                  const reds_outputs *outputs, const reds_dims *output_dims, void *scratch) {
+  product->rows = reds_active_rows(filter_dims);
+  product->outputs = *outputs;
+  product->filter = filter;
+  product->channels = output_dims->channels;
+  product->stride = output_dims->channel_stride;
+  product->patches = scratch;
+  prepare_four(product);
+}
+
+void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output) {
+  if (positions == REDS_POSITIONS && product->multiply_four != NULL) {
+    multiply_four(product, output);
+  } else {
+    multiply_any(product, positions, output);
+  }
+}

@@ -1,0 +1,160 @@
+/* Convolution as a matrix product: blocks of two weight rows x four positions. Not public.
+ *
+ * Weights are packed offline, one byte each as before. Rows 2r and 2r + 1 stand together: each pair
+ * of their weights is one int16, the mix 256 * w[2r + 1] + w[2r]. Its product with an input sums up
+ * to mix = 256 * S1 + S0, its low byte alone gives S0, and S1 = (mix - S0) / 256: one unpacking
+ * instruction serves four weights. It is exact as long as |S1| < 2^23: a run of at most
+ * REDS_RUN_HALVES halves, with weights in [-127, 127], cannot leave that range
+ * (256 * 255 * 127 < 2^23); longer rows are summed in several runs.
+ *
+ *   row pair   [segment][group of four inputs][half][2 inputs] int16; inputs 0 2 of a group make
+ *              its first half, 1 3 the second: what SXTB16 makes of a word of inputs
+ *   segment    the whole row; or, where a subnet uses fewer inputs than the row has, one for each
+ *              tap of the kernel, of which the subnet reads a prefix
+ *   patches    the inputs of four positions, as int16 without the zero point, in the same order:
+ *              [segment][half][position][2 inputs]; zeros after the last input of a segment */
+#ifndef REDS_BLOCK_H_
+#define REDS_BLOCK_H_
+
+#include "reds_support.h"
+
+#define REDS_POSITIONS 4
+#define REDS_HALF_WORDS REDS_POSITIONS /* of a half in the patches */
+#define REDS_HALF_BYTES 4              /* of a half in a row pair */
+#define REDS_RUN_HALVES 128
+
+/* The part of a row pair that a subnet reads. */
+typedef struct {
+  int32_t count;   /* segments */
+  int32_t length;  /* inputs of a segment */
+  int32_t halves;  /* that hold them */
+  int32_t skipped; /* bytes of weights from the end of these halves to the next segment */
+} reds_rows;
+
+/* What the fast functions for four positions take. */
+typedef struct {
+  const uint32_t *patches;
+  const int8_t *weights;
+  int32_t halves; /* of a segment */
+  int32_t pairs;  /* of rows */
+  const int32_t *bias;
+  const int32_t *multiplier;
+  const int8_t *shift;
+  int8_t *output;
+  int32_t stride;
+  int32_t rounding; /* -1 - zero point: subtracted with carry, it adds the zero point and rounds */
+  int32_t skipped;  /* bytes of weights from the last half of a segment to the next one */
+  int32_t count;    /* segments */
+  int32_t period;   /* segments that make a run */
+  const int8_t *lookup; /* of a fused activation, for input 0; or null */
+} reds_four;
+
+/* The last row of an odd number, as a pair with a row that is not used. */
+typedef struct {
+  int32_t bias[2];
+  int32_t multiplier[2];
+  int8_t shift[2];
+  int8_t outputs[2 * REDS_POSITIONS];
+} reds_single;
+
+/* A matrix product, prepared once for all positions of a layer. */
+typedef struct {
+  reds_rows rows;
+  reds_outputs outputs;
+  const int8_t *filter;
+  int32_t channels; /* active outputs */
+  int32_t stride;   /* bytes from one position of the output to the next */
+  uint32_t *patches;
+  /* On cores with the DSP extension: the fast function, null where an output needs more. */
+  void (*multiply_four)(const reds_four *four);
+  reds_four four;
+  reds_single single;
+} reds_product;
+
+/* Prepares the product of `filter` and patches in `scratch`. */
+void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
+                  const reds_outputs *outputs, const reds_dims *output_dims, void *scratch);
+
+/* All outputs of the first 1 to 4 positions of the patches. */
+void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output);
+
+static inline int32_t reds_halves(int32_t inputs) {
+  const int32_t rest = inputs & 3;
+  return inputs / 4 * 2 + (rest < 2 ? rest : 2);
+}
+
+static inline reds_rows reds_active_rows(const reds_dims *filter) {
+  const int32_t taps = filter->height * filter->width;
+  const int whole = filter->channels == filter->channel_stride;
+  reds_rows rows = {whole ? 1 : taps, whole ? taps * filter->channels : filter->channels, 0, 0};
+  const int32_t full = whole ? rows.length : filter->channel_stride;
+  rows.halves = reds_halves(rows.length);
+  rows.skipped = ((full + 3) / 4 * 2 - rows.halves) * REDS_HALF_BYTES;
+  return rows;
+}
+
+/* Bytes from one row pair to the next. */
+static inline int32_t reds_pair_bytes(const reds_rows *rows) {
+  return rows->count * (rows->halves * REDS_HALF_BYTES + rows->skipped);
+}
+
+/* Bytes of the patches of four positions. */
+static inline int64_t reds_patch_bytes(const reds_dims *filter) {
+  const reds_rows rows = reds_active_rows(filter);
+  return (int64_t)rows.count * rows.halves * REDS_HALF_WORDS * (int64_t)sizeof(uint32_t);
+}
+
+typedef int16_t __attribute__((may_alias)) reds_halfword; /* half a word of patches */
+
+/* Two int16 in the order of memory (little-endian). */
+static inline uint32_t reds_pack(int32_t low, int32_t high) {
+  return (uint32_t)low << 16 >> 16 | (uint32_t)high << 16;
+}
+
+#if !defined(REDS_DSP)
+
+/* As in reds_dsp.h. */
+static inline uint32_t reds_load_word(const int8_t *source) {
+  uint32_t word;
+  __builtin_memcpy(&word, source, sizeof word);
+  return word;
+}
+
+static inline uint32_t reds_add_even_bytes(uint32_t offsets, uint32_t word) {
+  const int32_t offset = (int16_t)offsets;
+  return reds_pack((int8_t)word + offset, (int8_t)(word >> 16) + offset);
+}
+
+static inline uint32_t reds_add_odd_bytes(uint32_t offsets, uint32_t word) {
+  return reds_add_even_bytes(offsets, word >> 8);
+}
+
+#endif
+
+/* Expands the last inputs of a segment (1 to 3); halves are `step` words apart. */
+static inline void reds_expand_rest(const int8_t *input, int32_t rest, int32_t offset, int32_t step,
+                                    uint32_t *halves) {
+  halves[0] = reds_pack(input[0] + offset, rest > 2 ? input[2] + offset : 0);
+  if (rest > 1) halves[step] = reds_pack(input[1] + offset, 0);
+}
+
+/* Expands one segment into halves `step` words apart; returns where the next segment begins. */
+static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t offset,
+                                    int32_t step, uint32_t *halves) {
+  const uint32_t offsets = reds_pack(offset, offset);
+  for (const int8_t *end = input + (length & ~3); input != end; input += 4, halves += 2 * step) {
+    const uint32_t word = reds_load_word(input);
+    halves[0] = reds_add_even_bytes(offsets, word);
+    halves[step] = reds_add_odd_bytes(offsets, word);
+  }
+  const int32_t rest = length & 3;
+  if (rest == 0) return halves;
+  reds_expand_rest(input, rest, offset, step, halves);
+  return halves + (rest < 2 ? rest : 2) * step;
+}
+
+/* Expands one segment of four positions, `stride` bytes apart; returns where the next begins. */
+uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride, int32_t offset,
+                           uint32_t *patches);
+
+#endif /* REDS_BLOCK_H_ */

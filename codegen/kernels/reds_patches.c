@@ -1,0 +1,155 @@
+#include "reds_patches.h"
+
+/* The window of one output position: where it starts, and its taps that are inside the input. */
+typedef struct {
+  int32_t x;
+  int32_t top;
+  int32_t left;
+  const int8_t *source; /* may lie outside */
+  reds_taps rows;
+  reds_taps columns;
+} window;
+
+reds_windows reds_make_windows(const reds_conv_params *params, const reds_dims *input,
+                               const reds_dims *filter, const reds_dims *output) {
+  /* Taps that are segments, or whole groups, can be expanded one by one. */
+  const int by_taps = filter->channels != filter->channel_stride || filter->channels % 4 == 0;
+  const reds_windows windows = {params,
+                                input,
+                                filter,
+                                output,
+                                by_taps ? reds_halves(filter->channels) : 0,
+                                params->dilation.width * input->channel_stride,
+                                params->dilation.height * input->width * input->channel_stride};
+  return windows;
+}
+
+int64_t reds_window_bytes(const reds_dims *filter) {
+  return (int64_t)filter->height * filter->width * filter->channels;
+}
+
+/* reds_clip, quick for the many windows that are all inside. */
+static inline reds_taps clip(int32_t origin, int32_t kernel, int32_t dilation, int32_t size) {
+  const reds_taps all = {0, kernel};
+  if (origin >= 0 && origin + (kernel - 1) * dilation < size) return all;
+  return reds_clip(origin, kernel, dilation, size);
+}
+
+static inline void clip_rows(const reds_windows *c, window *w) {
+  w->rows = clip(w->top, c->filter->height, c->params->dilation.height, c->input->height);
+}
+
+static inline void clip_columns(const reds_windows *c, window *w) {
+  w->columns = clip(w->left, c->filter->width, c->params->dilation.width, c->input->width);
+}
+
+static window window_at(const reds_windows *c, const int8_t *input, int32_t position) {
+  const reds_conv_params *p = c->params;
+  const int32_t y = position / c->output->width;
+  window w = {.x = position - y * c->output->width};
+  w.top = y * p->stride.height - p->padding.height;
+  w.left = w.x * p->stride.width - p->padding.width;
+  w.source = input + (w.top * c->input->width + w.left) * c->input->channel_stride;
+  clip_rows(c, &w);
+  clip_columns(c, &w);
+  return w;
+}
+
+static inline void next_window(const reds_windows *c, window *w) {
+  const reds_conv_params *p = c->params;
+  int32_t step = p->stride.width;
+  w->left += step;
+  if (++w->x == c->output->width) {
+    step += p->stride.height * c->input->width - c->output->width * p->stride.width;
+    w->x = 0;
+    w->left = -p->padding.width;
+    w->top += p->stride.height;
+    clip_rows(c, w);
+  }
+  w->source += step * c->input->channel_stride;
+  clip_columns(c, w);
+}
+
+static int is_full(reds_taps taps, int32_t count) { return taps.last - taps.first == count; }
+
+/* Padding in the lane of one position. */
+static uint32_t *clear(int32_t halves, uint32_t *lane) {
+  for (; halves > 0; --halves, lane += REDS_HALF_WORDS) *lane = 0;
+  return lane;
+}
+
+/* A window tap by tap. */
+static void expand_taps(const reds_windows *c, const window *w, uint32_t *lane) {
+  const int32_t halves = c->tap_halves, width = c->filter->width, step = c->tap_step;
+  lane = clear(w->rows.first * width * halves, lane);
+  const int8_t *row = w->source + w->rows.first * c->row_step + w->columns.first * step;
+  for (int32_t y = w->rows.first; y < w->rows.last; ++y, row += c->row_step) {
+    const int8_t *source = row;
+    lane = clear(w->columns.first * halves, lane);
+    for (int32_t x = w->columns.first; x < w->columns.last; ++x, source += step) {
+      lane = reds_expand(source, c->filter->channels, c->params->input_offset, REDS_HALF_WORDS,
+                         lane);
+    }
+    lane = clear((width - w->columns.last) * halves, lane);
+  }
+  clear((c->filter->height - w->rows.last) * width * halves, lane);
+}
+
+/* Any window: its bytes are gathered first, padding as the zero point. */
+static void expand_gathered(const reds_windows *c, const window *w, int8_t *gathered,
+                            uint32_t *lane) {
+  const int32_t channels = c->filter->channels, step = c->tap_step;
+  const int32_t bytes = (int32_t)reds_window_bytes(c->filter);
+  const int32_t taps = step == channels ? w->columns.last - w->columns.first : 1;
+  if (!is_full(w->rows, c->filter->height) || !is_full(w->columns, c->filter->width)) {
+    __builtin_memset(gathered, -c->params->input_offset, (size_t)bytes);
+  }
+  for (int32_t y = w->rows.first; y < w->rows.last; ++y) {
+    for (int32_t x = w->columns.first; x < w->columns.last; x += taps) {
+      __builtin_memcpy(gathered + (y * c->filter->width + x) * channels,
+                       w->source + y * c->row_step + x * step, (size_t)(taps * channels));
+    }
+  }
+  reds_expand(gathered, bytes, c->params->input_offset, REDS_HALF_WORDS, lane);
+}
+
+/* Four neighbours of one row whose taps are all inside; 0 if they are not such. */
+static int expand_inside(const reds_windows *c, const window four[REDS_POSITIONS],
+                         uint32_t *patches) {
+  const int32_t width = c->filter->width, height = c->filter->height;
+  const window *last = four + REDS_POSITIONS - 1;
+  if (c->tap_halves == 0 || last->x != four->x + REDS_POSITIONS - 1 || !is_full(four->rows, height) ||
+      !is_full(four->columns, width) || !is_full(last->columns, width)) {
+    return 0;
+  }
+  const int32_t next = c->params->stride.width * c->input->channel_stride;
+  /* Whole groups that lie side by side are expanded together. */
+  const int whole = c->tap_step == c->filter->channels && c->filter->channels % 4 == 0;
+  const int32_t taps = whole ? width : 1;
+  const int8_t *row = four->source;
+  for (int32_t y = 0; y < height; ++y, row += c->row_step) {
+    for (int32_t tap = 0; tap < width; tap += taps) {
+      patches = reds_expand_four(row + tap * c->tap_step, taps * c->filter->channels, next,
+                                 c->params->input_offset, patches);
+    }
+  }
+  return 1;
+}
+
+void reds_expand_windows(const reds_windows *c, const int8_t *input, int32_t first, int32_t count,
+                         int8_t *gathered, uint32_t *patches) {
+  window four[REDS_POSITIONS];
+  four[0] = window_at(c, input, first);
+  for (int32_t lane = 1; lane < REDS_POSITIONS; ++lane) {
+    four[lane] = four[lane - 1];
+    if (lane < count) next_window(c, four + lane);
+  }
+  if (expand_inside(c, four, patches)) return;
+  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
+    if (c->tap_halves > 0) {
+      expand_taps(c, four + lane, patches + lane);
+    } else {
+      expand_gathered(c, four + lane, gathered, patches + lane);
+    }
+  }
+}
