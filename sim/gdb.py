@@ -77,7 +77,7 @@ class GdbConnection:
 
     def _checked(self, command: str) -> str:
         answer = self.request(command)
-        if answer.startswith("E") or (not answer and command):
+        if not answer or answer.startswith("E"):
             raise SimulationError(f"QEMU refused the request {command[:24]} ({answer or 'empty'})")
         return answer
 

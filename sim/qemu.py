@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class QemuMachine:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self._entries = np.memmap(folder / "counts", ENTRY, "w+", shape=CAPACITY)
-        self._console = (folder / "console").open("w+b")
+        self._console = folder / "console"
         self._process = self._start(folder)
         self._gdb = self._guarded(
             GdbConnection, self._process.stdout.fileno(), self._process.stdin.fileno()
@@ -112,13 +113,14 @@ class QemuMachine:
         command += ["-display", "none", "-monitor", "none", "-serial", "none", "-gdb", "stdio"]
         command += ["-semihosting-config", "enable=on,target=native"]
         command += ["-plugin", f"{_plugin(folder)},counts={folder / 'counts'}"]
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._console,
-            start_new_session=True,  # Ctrl-C reaches Python, which ends QEMU
-        )
+        with self._console.open("wb") as console:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=console,
+                start_new_session=True,  # Ctrl-C reaches Python, which ends QEMU
+            )
 
     def __enter__(self) -> "QemuMachine":
         return self
@@ -130,14 +132,12 @@ class QemuMachine:
         """End QEMU."""
         self._process.kill()
         self._process.communicate()
-        self._console.close()
         self._folder.cleanup()
 
     @property
     def console(self) -> str:
         """Everything printed by semihosting so far, and QEMU's own messages."""
-        self._console.seek(0)
-        return self._console.read().decode(errors="replace")
+        return self._console.read_text(errors="replace")
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of memory."""
@@ -221,7 +221,7 @@ class QemuMachine:
         except (OSError, SimulationError) as error:
             self._fail(str(error))
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str) -> NoReturn:
         last = self.console.strip().rpartition("\n")[2]
         self.close()
         raise SimulationError(

@@ -77,6 +77,12 @@ def test_calls_and_exact_counts(machine, elf):
     assert set(by_function) == {"count_down", "call_twice"}
 
 
+def test_the_console_keeps_what_was_read(machine, elf):
+    for count in (1, 2):
+        machine.call(elf.symbol("greet").address)
+        assert machine.console == "it runs\n" * count
+
+
 def test_memory_is_read_and_written(machine):
     data = np.random.default_rng(0).bytes(10_000)
     machine.write(machine.board.ram.origin + 3, data)

@@ -11,8 +11,10 @@ static void semihost(uint32_t operation, const void *argument) {
   __asm volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
 }
 
+void greet(void) { semihost(SYS_WRITE0, "it runs\n"); }
+
 void start(void) {
-  semihost(SYS_WRITE0, "it runs\n");
+  greet();
   const uint32_t reason[2] = {STOPPED_APPLICATION_EXIT, 7};
   semihost(SYS_EXIT_EXTENDED, reason);
 }
