@@ -8,6 +8,7 @@ import numpy as np
 
 from tflm_reds.channel_order import are_prefixes, sort_channels
 from tflm_reds.codegen.packing import pack_pairs, segments_of
+from tflm_reds.codegen.passes.select_kernels import is_depthwise_3x3
 from tflm_reds.element_wise import add_multipliers, prelu_multipliers, without_zero
 from tflm_reds.errors import QuantizationError
 from tflm_reds.files import write_bytes
@@ -126,10 +127,11 @@ def _custom_constants(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
 
 
 def _custom_weights(net: QuantizedNet, op: QuantOp) -> np.ndarray:
-    """int8 [1, height, width, channels] of a depthwise convolution, else [rows, bytes of a row]."""
+    """int8 in the order of the kernel; see reds_linear_ops.cpp."""
     assert op.weights is not None
     if op.kind == "DEPTHWISE_CONV_2D":
-        return op.weights[np.newaxis]
+        shape = (op.kernel_size, op.stride, op.dilation, net.depth_multiplier(op))
+        return op.weights.reshape(9, -1).T if is_depthwise_3x3(*shape) else op.weights[np.newaxis]
     rows, source = len(op.weights), net.source(op)
     segments = (1, op.weights[0].size)
     if op.kind == "CONV_2D":

@@ -1,8 +1,8 @@
 /* REDS_CONV_2D, REDS_DEPTHWISE_CONV_2D, REDS_FULLY_CONNECTED: nested int8 layers.
  *
  * inputs   0 activations int8, full shape
- *          1 weights int8, the one set of the full network: depthwise [1, kh, kw, out]; else
- *            [rows, bytes of a row], packed as reds_block.h says, aligned to 4 bytes; the inputs of a
+ *          1 weights int8, the one set of the full network: depthwise [1, kh, kw, out], or
+ *            [out, 9] for the kernel of 3x3 windows; else [rows, bytes of a row], packed as reds_block.h says, aligned to 4 bytes; the inputs of a
  *            flattened tensor are channel-major
  *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet, or
  *            [1, out], a row whose beginning serves every subnet
@@ -105,14 +105,11 @@ reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
 }
 
 reds_status RunConvolution(const OpData& data, const Call& call) {
-  const Options& options = data.options;
-  const reds_conv_params params = {-data.input_zero_point, data.output_zero_point,
-                                   options.stride,         options.padding,
-                                   options.dilation,       options.activation,
-                                   nullptr};
-  auto* kernel = data.kind == Kind::kDepthwise ? reds_depthwise_conv_s8
-                 : data.is_pointwise           ? reds_convolve_1x1_s8
-                                               : reds_convolve_s8;
+  const reds_conv_params params = ConvParams(data);
+  auto* kernel = data.kernel == Kernel::kConvolve1x1    ? reds_convolve_1x1_s8
+                 : data.kernel == Kernel::kConvolve     ? reds_convolve_s8
+                 : data.kernel == Kernel::kDepthwise3x3 ? reds_depthwise_conv_3x3_s8
+                                                        : reds_depthwise_conv_s8;
   return kernel(&call.scratch, &params, &call.requantisation, &call.input_dims, call.input,
                 &call.filter_dims, call.weights, call.bias, &call.output_dims, call.output);
 }

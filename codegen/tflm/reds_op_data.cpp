@@ -37,16 +37,44 @@ bool ReadPackedWeights(const TfLiteEvalTensor* weights, OpData* data) {
   data->filter = {options.kernel.height, options.kernel.width, channels,
                   is_cut && taps > 1 ? padded : channels};
   const int* dims = weights->dims->data;
-  return dims[0] == (data->output.channels + 1) / 2 * 2 && dims[1] == segments;
+  return weights->dims->size == 2 && dims[0] == (data->output.channels + 1) / 2 * 2 &&
+         dims[1] == segments;
 }
 
-/* [1, height, width, channels] */
+/* The kernel for 3x3 windows takes [channels, 9], the general one [1, height, width, channels]. */
 bool ReadDepthwiseWeights(const TfLiteEvalTensor* weights, OpData* data) {
-  data->filter = SpatialDims(weights);
-  return weights->dims->data[0] == 1 && data->filter.channels == data->output.channels &&
-         data->output.channels % data->input.channels == 0 &&
-         data->filter.height == data->options.kernel.height &&
-         data->filter.width == data->options.kernel.width;
+  const int32_t channels = data->output.channels;
+  const reds_extent kernel = data->options.kernel;
+  const int* dims = weights->dims->data;
+  data->filter = {kernel.height, kernel.width, channels, channels};
+  if (data->kernel == Kernel::kDepthwise3x3) {
+    return weights->dims->size == 2 && dims[0] == channels && dims[1] == 9;
+  }
+  return weights->dims->size == 4 && dims[0] == 1 && dims[1] == kernel.height &&
+         dims[2] == kernel.width && dims[3] == channels && channels % data->input.channels == 0;
+}
+
+bool IsOne(reds_extent extent) { return extent.height == 1 && extent.width == 1; }
+
+Kernel ChooseKernel(const OpData& data) {
+  const Options& options = data.options;
+  switch (data.kind) {
+    case Kind::kConvolution:
+      return IsOne(options.kernel) && IsOne(options.stride) && options.padding.height == 0 &&
+                     options.padding.width == 0 && data.input.height == data.output.height &&
+                     data.input.width == data.output.width
+                 ? Kernel::kConvolve1x1
+                 : Kernel::kConvolve;
+    case Kind::kDepthwise:
+      return options.kernel.height == 3 && options.kernel.width == 3 &&
+                     options.stride.height <= 2 && options.stride.width <= 2 &&
+                     IsOne(options.dilation) && data.input.channels == data.output.channels
+                 ? Kernel::kDepthwise3x3
+                 : Kernel::kDepthwise;
+    case Kind::kFullyConnected:
+      break;
+  }
+  return Kernel::kFullyConnected;
 }
 
 /* Reads the full shapes; false if the tensors do not belong together. */
@@ -56,13 +84,14 @@ bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
   const bool is_depthwise = data->kind == Kind::kDepthwise;
   const int rank = is_flat ? 2 : 4;
   if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(output, kTfLiteInt8, rank) ||
-      !HasShape(weights, kTfLiteInt8, is_depthwise ? 4 : 2) || input->dims->data[0] != 1 ||
-      output->dims->data[0] != 1) {
+      weights == nullptr || weights->dims == nullptr || weights->type != kTfLiteInt8 ||
+      input->dims->data[0] != 1 || output->dims->data[0] != 1) {
     return false;
   }
   data->input = is_flat ? FlatDims(input->dims->data[1]) : SpatialDims(input);
   data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
   if (data->input.channels < 1) return false;
+  data->kernel = ChooseKernel(*data);
   return is_depthwise ? ReadDepthwiseWeights(weights, data) : ReadPackedWeights(weights, data);
 }
 
@@ -87,22 +116,18 @@ bool WidthsFit(const OpData& data) {
   return data.kind == Kind::kFullyConnected || positions == 1;
 }
 
-bool IsPointwise(const OpData& data) {
-  const Options& options = data.options;
-  return data.kind == Kind::kConvolution && data.filter.height == 1 && data.filter.width == 1 &&
-         options.stride.height == 1 && options.stride.width == 1 && options.padding.height == 0 &&
-         options.padding.width == 0 && data.input.height == data.output.height &&
-         data.input.width == data.output.width;
-}
-
 size_t KernelScratchBytes(const OpData& data, const reds_dims& filter) {
-  switch (data.kind) {
-    case Kind::kConvolution:
-      return data.is_pointwise ? reds_convolve_1x1_s8_get_buffer_size(&filter)
-                               : reds_convolve_s8_get_buffer_size(&filter);
-    case Kind::kFullyConnected:
+  const reds_conv_params params = ConvParams(data);
+  switch (data.kernel) {
+    case Kernel::kConvolve:
+      return reds_convolve_s8_get_buffer_size(&filter);
+    case Kernel::kConvolve1x1:
+      return reds_convolve_1x1_s8_get_buffer_size(&filter);
+    case Kernel::kDepthwise3x3:
+      return reds_depthwise_conv_3x3_s8_get_buffer_size(&params, &data.output);
+    case Kernel::kFullyConnected:
       return reds_fully_connected_s8_get_buffer_size(&filter);
-    case Kind::kDepthwise:
+    case Kernel::kDepthwise:
       break;
   }
   return 0;
@@ -122,8 +147,13 @@ const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
     return "tables have no row for each subnet, nor one for all";
   }
   if (!WidthsFit(*data)) return "a subnet is wider than the tensors";
-  data->is_pointwise = IsPointwise(*data);
   return nullptr;
+}
+
+reds_conv_params ConvParams(const OpData& data) {
+  const Options& options = data.options;
+  return {-data.input_zero_point, data.output_zero_point, options.stride, options.padding,
+          options.dilation,       options.activation,     nullptr};
 }
 
 size_t ScratchBytes(const OpData& data) {

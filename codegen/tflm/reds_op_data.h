@@ -10,10 +10,11 @@ namespace reds {
 
 enum InputIndex { kInput = 0, kWeights, kBias, kMultiplier, kShift, kInputCount };
 enum class Kind : uint8_t { kConvolution, kDepthwise, kFullyConnected };
+enum class Kernel : uint8_t { kConvolve, kConvolve1x1, kDepthwise, kDepthwise3x3, kFullyConnected };
 
 struct OpData {
   Kind kind;
-  bool is_pointwise;
+  Kernel kernel;
   Options options;
   reds_dims input; /* of the full network; fully connected: {1, 1, features, features} */
   reds_dims filter;
@@ -28,6 +29,9 @@ struct OpData {
 /* Reads the full shapes of a node's tensors and checks options and tables against them; returns
  * what is wrong, or null. The kernels rely on it: after this no subnet reaches beyond a tensor. */
 const char* ReadShapes(const Context* context, const Node* node, OpData* data);
+
+/* The parameters of a convolution's kernel. */
+reds_conv_params ConvParams(const OpData& data);
 
 /* Scratch memory of the kernel that `data` calls, enough for every subnet. */
 size_t ScratchBytes(const OpData& data);
