@@ -177,6 +177,7 @@ MAPS = (
     Layer((7, 8), stride=(2, 2), activation="none", zero_point=-7, seed=4),
     Layer((7, 8), pads=(1, 0, 1, 0), seed=5),
     Layer((9, 4), activation="none", zero_point=5, gain=3000.0, seed=6),
+    Layer((6, 9), activation="relu", zero_point=-20, seed=7),
 )
 MUTATIONS = {
     "rounding": ("lines.h", '"adc r10, r10, r12, asr #24', '"add r10, r10, r12, asr #24'),
@@ -192,6 +193,11 @@ MUTATIONS = {
     "shared line of padding": ("pairs.h", "last >= outer->inputs", "last < outer->inputs"),
     "padding": ("pairs.h", "slots[2] = lines->zero", "slots[2] = 0"),
     "odd positions": ("lines.h", '"tst r0, #2', '"tst r0, #4'),
+    "table of an activation": (
+        "conv_3x3_s8.c",
+        "i - 128 - outputs->offset",
+        "i - 127 - outputs->offset",
+    ),
     "zero point in plain C": ("conv_3x3_s8.c", "layer->input_offset * sum", "0 * sum"),
     "order of lines in plain C": (
         "conv_3x3_s8.c",

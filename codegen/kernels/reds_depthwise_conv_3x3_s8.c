@@ -70,8 +70,9 @@ static void convolve_line(const reds_layer *layer, const window *lines, int32_t 
   }
 }
 
-static void convolve_channel(const reds_layer *layer, int32_t channel, const int8_t *input,
-                             const int8_t *filter, int8_t *output, void *buffer) {
+static REDS_NOINLINE void convolve_channel(const reds_layer *layer, int32_t channel,
+                                           const int8_t *input, const int8_t *filter,
+                                           int8_t *output, void *buffer) {
   const reds_axis *outer = &layer->outer;
   const int32_t length = 2 * (int32_t)reds_line_words(layer->inner.outputs, layer->inner.stride);
   int32_t *memory = buffer;
@@ -122,13 +123,10 @@ static void convolve_pair(const reds_layer *layer, int32_t base, int32_t first, 
 }
 
 /* The last of an odd number of channels is gathered with the one before it, where none follows. */
-static void convolve(const reds_layer *layer, const reds_dims *input_dims, const int8_t *input,
-                     const int8_t *filter, int8_t *output, void *buffer) {
+static void convolve_pairs(const reds_layer *layer, const reds_dims *input_dims,
+                           const int8_t *input, const int8_t *filter, int8_t *output,
+                           void *buffer) {
   const int32_t channels = input_dims->channels;
-  if (!reds_fits_layer(layer, input_dims)) {
-    convolve_channels(layer, channels, input, filter, output, buffer);
-    return;
-  }
   reds_lines lines;
   reds_channel pair[2];
   reds_make_lines(layer, buffer, &lines);
@@ -141,9 +139,34 @@ static void convolve(const reds_layer *layer, const reds_dims *input_dims, const
   }
 }
 
+/* The assembly saturates to int8; a table makes any other activation of that. */
+static REDS_NOINLINE void convolve_by_table(reds_layer *layer, const reds_dims *input_dims,
+                                            const int8_t *input, const int8_t *filter,
+                                            int8_t *output, void *buffer) {
+  int8_t table[256];
+  reds_outputs *outputs = &layer->outputs;
+  for (int32_t i = 0; i < 256; ++i) table[i] = reds_activate(outputs, i - 128 - outputs->offset);
+  outputs->activation.min = -128;
+  outputs->activation.max = 127;
+  outputs->lookup = table;
+  convolve_pairs(layer, input_dims, input, filter, output, buffer);
+}
+
+static void convolve(reds_layer *layer, const reds_dims *input_dims, const int8_t *input,
+                     const int8_t *filter, int8_t *output, void *buffer) {
+  const reds_activation activation = layer->outputs.activation;
+  if (!reds_fits_layer(layer, input_dims)) {
+    convolve_channels(layer, input_dims->channels, input, filter, output, buffer);
+  } else if (activation.min == -128 && activation.max == 127) {
+    convolve_pairs(layer, input_dims, input, filter, output, buffer);
+  } else {
+    convolve_by_table(layer, input_dims, input, filter, output, buffer);
+  }
+}
+
 #else
 
-static void convolve(const reds_layer *layer, const reds_dims *input_dims, const int8_t *input,
+static void convolve(reds_layer *layer, const reds_dims *input_dims, const int8_t *input,
                      const int8_t *filter, int8_t *output, void *buffer) {
   convolve_channels(layer, input_dims->channels, input, filter, output, buffer);
 }

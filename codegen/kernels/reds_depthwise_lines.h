@@ -162,9 +162,9 @@ _Static_assert(offsetof(reds_channel, output) == 24 && sizeof(reds_channel) == 7
  *
  *   1  next output line    2  gather or fill (9) lines   12  next channel   13  simple pairs
  *   19 other pairs         26 with a table               17, 28 what is left, one at a time */
-static __attribute__((naked, noinline, used)) void reds_convolve_lines(reds_lines *lines,
-                                                                       reds_channel *first,
-                                                                       reds_channel *end) {
+static __attribute__((naked, noinline, used)) void reds_convolve_lines(
+    reds_lines *lines __attribute__((unused)), reds_channel *first __attribute__((unused)),
+    reds_channel *end __attribute__((unused))) {
   __asm__(
       /* r0 lines, r1 first channel, r2 behind the last channel */
       "vldm r0!, {s6-s13}\n\t"

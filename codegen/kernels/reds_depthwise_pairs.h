@@ -15,9 +15,9 @@ static inline int32_t reds_used_inputs(const reds_axis *inner) {
   return room < inner->inputs ? (int32_t)(room > 0 ? room : 0) : inner->inputs;
 }
 
-/* Whether the assembly can compute the layer: an activation must be all of int8. */
+/* Whether the assembly can compute the layer. */
 static inline int reds_fits_layer(const reds_layer *layer, const reds_dims *input) {
-  return layer->outputs.activation.min == -128 && layer->outputs.activation.max == 127 &&
+  return layer->outputs.activation.min >= -128 && layer->outputs.activation.max <= 127 &&
          layer->inner.output_step < REDS_STEP_LIMIT && reds_used_inputs(&layer->inner) > 0 &&
          input->channel_stride > 1;
 }
@@ -87,7 +87,7 @@ static inline int32_t reds_pack_row(const int8_t *filter, int32_t step, uint32_t
   return first + middle + last;
 }
 
-static REDS_NOINLINE void reds_start_channel(const reds_layer *layer, int32_t index,
+static inline void reds_start_channel(const reds_layer *layer, int32_t index,
                                              const int8_t *filter, int8_t *output,
                                              reds_channel *channel) {
   uint32_t *rows = channel->weights;
