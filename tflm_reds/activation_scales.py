@@ -1,8 +1,8 @@
 """The scale and zero point of every activation tensor.
 
 TFLM copies where it concatenates, pools, pads or reshapes: what such an op reads and writes has one
-scale. Tensors tied in this way share the union of their ranges, so that nothing is ever clipped; a
-narrower tensor among them, and whoever else reads it, has coarser steps.
+scale. Tensors tied in this way share the union of their ranges, so that none is clipped for the
+others; a narrower tensor among them, and whoever else reads it, has coarser steps.
 """
 
 from collections.abc import Mapping, Sequence

@@ -29,7 +29,7 @@ def measured_costs(
     Args:
         ram: limits, as `lower` takes them.
     """
-    program = lower(quantize(nested, x[:SAMPLES]), ram=ram)
+    program = lower(quantize(nested, x[:SAMPLES], ranges="minmax"), ram=ram)
     return tuple(
         {"ram": arena_bytes(program, k), "flash": sum(flash_bytes(program, k).values())}
         for k in range(program.subnet_count)

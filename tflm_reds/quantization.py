@@ -11,7 +11,8 @@ import numpy as np
 
 from tflm_reds.activation_scales import Scale, activation_scales
 from tflm_reds.calibrate import Ranges, calibrate
-from tflm_reds.errors import QuantizationError
+from tflm_reds.clipping import clip_ranges
+from tflm_reds.errors import DataError, QuantizationError
 from tflm_reds.fusion import Step, fuse
 from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, LayerGraph, Node, Weights
 from tflm_reds.nested_model import NestedModel
@@ -42,6 +43,11 @@ _KINDS = {
 
 LARGEST_BIAS = 2**28
 
+METHODS = ("mse", "minmax")
+"""How `activation_ranges` chooses."""
+
+DEFAULT_METHOD = "mse"
+
 _ROUND_NOTHING = ("max_pool", "pad", "flatten", "reshape", "concatenate", "softmax")
 """They move int8 values unchanged; softmax's tiny probabilities must not become 0 in training."""
 
@@ -54,16 +60,17 @@ def quantize(
     x: np.ndarray,
     name: str | None = None,
     labels: Sequence[str] = (),
-    ranges: Ranges | None = None,
+    ranges: Ranges | str | None = None,
 ) -> QuantizedNet:
     """Quantise `nested` with calibration inputs `x` [n, *input shape].
 
     Args:
-        ranges: of the activations, as `activation_ranges` gives them; by default those that
-            quantisation-aware training used, or else those over `x`.
+        ranges: of the activations, as `activation_ranges` gives them, or one of its methods,
+            "mse" or "minmax"; by default those that quantisation-aware training used, or else
+            "mse".
 
     Raises:
-        DataError: if `x` does not fit the model.
+        DataError: if `x` does not fit the model, or there is no such method.
         QuantizationError: if a layer has no int8 form, a number is not finite, a batch-norm scale
             is not positive, or a softmax is concatenated with something else.
     """
@@ -71,9 +78,10 @@ def quantize(
     check_int8_form(graph)
     steps = fuse(graph)
     source = graph.nodes[0]
-    ranges = ranges or nested.ranges or activation_ranges(nested, x)
-    for node, limits in ranges.items():
-        _require_finite(f"An activation of {node!r}", np.array(limits))
+    ranges = ranges or nested.ranges or DEFAULT_METHOD
+    if isinstance(ranges, str):
+        ranges = activation_ranges(nested, x, ranges)
+    _require_finite_ranges(ranges)
     scales = activation_scales(source.name, steps, ranges)
     last_nodes = {source.name: source} | {step.head.name: step.last for step in steps}
     tensors = {name: _tensor(nested, name, last_nodes[name], scales[name]) for name in last_nodes}
@@ -88,17 +96,26 @@ def quantize(
     )
 
 
-def activation_ranges(nested: NestedModel, x: np.ndarray) -> Ranges:
+def activation_ranges(nested: NestedModel, x: np.ndarray, method: str = DEFAULT_METHOD) -> Ranges:
     """Range over `x` [n, *input shape] of every node whose output is an int8 tensor.
 
+    Args:
+        method: "minmax", of all values in all subnets; "mse", cut so that the outputs' mean
+            squared error over all subnets is least, see `clip_ranges`.
+
     Raises:
-        DataError: if `x` does not fit the model.
-        QuantizationError: if a layer has no int8 form.
+        DataError: if `x` does not fit the model, or there is no such method.
+        QuantizationError: if a layer has no int8 form, or an activation is not finite.
     """
+    if method not in METHODS:
+        raise DataError(f"There are no ranges {method!r}. Choose one of {', '.join(METHODS)}.")
     x, _ = check_calibration(nested.graph, x)
     check_int8_form(nested.graph)
     steps = fuse(nested.graph)
-    return calibrate(nested, x, [nested.graph.nodes[0].name, *(s.last.name for s in steps)])
+    nodes = [nested.graph.nodes[0].name, *(step.last.name for step in steps)]
+    ranges = calibrate(nested, x, nodes)
+    _require_finite_ranges(ranges)
+    return clip_ranges(nested, x, ranges) if method == "mse" else ranges
 
 
 def rounding_scales(graph: LayerGraph, ranges: Ranges) -> dict[str, Scale]:
@@ -212,6 +229,11 @@ def _gain_and_offset(step: Step, weights: Weights, subnet: int) -> tuple[np.ndar
         )
     gain = gamma / np.sqrt(variance + epsilon)
     return gain, (bias - mean) * gain + beta
+
+
+def _require_finite_ranges(ranges: Ranges) -> None:
+    for node, limits in ranges.items():
+        _require_finite(f"An activation of {node!r}", np.array(limits))
 
 
 def _require_finite(what: str, values: np.ndarray) -> None:
