@@ -84,7 +84,8 @@ class QemuMachine:
     """One QEMU process with an image; a context manager, so that the process ends.
 
     It starts at the reset state and stands still: `run` lets the image run by itself, `call` calls
-    one of its functions. QEMU dies with this Python process, on Linux even if that is killed.
+    one of its functions. On Linux QEMU dies with the thread that started it, even if Python is
+    killed; elsewhere `close` ends it.
 
     Args:
         elf: linked for `qemu_board(core)`.
