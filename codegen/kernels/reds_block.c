@@ -160,29 +160,6 @@ static void multiply_four(reds_product *product, int8_t *output) {
 
 #endif
 
-uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride, int32_t offset,
-                           uint32_t *patches) {
-  const uint32_t offsets = reds_pack(offset, offset);
-  for (const int8_t *end = input + (length & ~3); input != end; input += 4, patches += 8) {
-    const uint32_t a = reds_load_word(input), b = reds_load_word(input + stride);
-    const uint32_t c = reds_load_word(input + 2 * stride), d = reds_load_word(input + 3 * stride);
-    patches[0] = reds_add_even_bytes(offsets, a);
-    patches[1] = reds_add_even_bytes(offsets, b);
-    patches[2] = reds_add_even_bytes(offsets, c);
-    patches[3] = reds_add_even_bytes(offsets, d);
-    patches[4] = reds_add_odd_bytes(offsets, a);
-    patches[5] = reds_add_odd_bytes(offsets, b);
-    patches[6] = reds_add_odd_bytes(offsets, c);
-    patches[7] = reds_add_odd_bytes(offsets, d);
-  }
-  const int32_t rest = length & 3;
-  if (rest == 0) return patches;
-  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane, input += stride) {
-    reds_expand_rest(input, rest, offset, REDS_HALF_WORDS, patches + lane);
-  }
-  return patches + (rest < 2 ? rest : 2) * REDS_HALF_WORDS;
-}
-
 void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
                   const reds_outputs *outputs, const reds_dims *output_dims, void *scratch) {
   product->rows = reds_active_rows(filter_dims);
@@ -192,9 +169,10 @@ void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int
   product->stride = output_dims->channel_stride;
   product->patches = scratch;
   prepare_four(product);
+  product->is_fast = product->multiply_four != NULL && product->channels % 2 == 0;
 }
 
-void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output) {
+void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output) {
   if (positions == REDS_POSITIONS && product->multiply_four != NULL) {
     multiply_four(product, output);
   } else {

@@ -67,6 +67,7 @@ typedef struct {
   uint32_t *patches;
   /* On cores with the DSP extension: the fast function, null where an output needs more. */
   void (*multiply_four)(const reds_four *four);
+  int is_fast; /* whether it does all outputs: their number is even */
   reds_four four;
   reds_single single;
 } reds_product;
@@ -76,7 +77,17 @@ void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int
                   const reds_outputs *outputs, const reds_dims *output_dims, void *scratch);
 
 /* All outputs of the first 1 to 4 positions of the patches. */
-void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output);
+void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output);
+
+static inline void reds_multiply_patches(reds_product *product, int32_t positions,
+                                         int8_t *output) {
+  if (positions == REDS_POSITIONS && product->is_fast) {
+    product->four.output = output;
+    product->multiply_four(&product->four);
+  } else {
+    reds_multiply_slowly(product, positions, output);
+  }
+}
 
 static inline int32_t reds_halves(int32_t inputs) {
   const int32_t rest = inputs & 3;
@@ -154,7 +165,27 @@ static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t
 }
 
 /* Expands one segment of four positions, `stride` bytes apart; returns where the next begins. */
-uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride, int32_t offset,
-                           uint32_t *patches);
+static inline uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride,
+                                         int32_t offset, uint32_t *patches) {
+  const uint32_t offsets = reds_pack(offset, offset);
+  for (const int8_t *end = input + (length & ~3); input != end; input += 4, patches += 8) {
+    const uint32_t a = reds_load_word(input), b = reds_load_word(input + stride);
+    const uint32_t c = reds_load_word(input + 2 * stride), d = reds_load_word(input + 3 * stride);
+    patches[0] = reds_add_even_bytes(offsets, a);
+    patches[1] = reds_add_even_bytes(offsets, b);
+    patches[2] = reds_add_even_bytes(offsets, c);
+    patches[3] = reds_add_even_bytes(offsets, d);
+    patches[4] = reds_add_odd_bytes(offsets, a);
+    patches[5] = reds_add_odd_bytes(offsets, b);
+    patches[6] = reds_add_odd_bytes(offsets, c);
+    patches[7] = reds_add_odd_bytes(offsets, d);
+  }
+  const int32_t rest = length & 3;
+  if (rest == 0) return patches;
+  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane, input += stride) {
+    reds_expand_rest(input, rest, offset, REDS_HALF_WORDS, patches + lane);
+  }
+  return patches + (rest < 2 ? rest : 2) * REDS_HALF_WORDS;
+}
 
 #endif /* REDS_BLOCK_H_ */

@@ -172,8 +172,15 @@ static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel
  * activation that lets all of int8 through. */
 static inline int reds_outputs_simple(const reds_outputs *outputs, int32_t channels) {
   if (outputs->activation.min != INT8_MIN || outputs->activation.max != INT8_MAX) return 0;
-  int32_t all = -1;
-  for (int32_t i = 0; i < channels; ++i) all &= outputs->shift[i];
+  const int8_t *shift = outputs->shift;
+  uint32_t signs = 0x80808080u;
+  for (; channels >= 4; channels -= 4, shift += 4) {
+    uint32_t word;
+    __builtin_memcpy(&word, shift, sizeof word);
+    signs &= word;
+  }
+  int32_t all = signs == 0x80808080u ? -1 : 0;
+  for (int32_t i = 0; i < channels; ++i) all &= shift[i];
   return all < 0;
 }
 
