@@ -17,7 +17,12 @@ BIAS_BYTES = 4
 REQUANTISATION_BYTES = 4 + 1  # multiplier and shift
 OUTPUT_TABLE_BYTES = BIAS_BYTES + REQUANTISATION_BYTES
 # Read pairs of weight rows, packed by `pack_weights`.
-PAIR_KERNELS = ("reds_convolve_1x1_s8", "reds_convolve_s8", "reds_fully_connected_s8")
+PAIR_KERNELS = (
+    "reds_convolve_1x1_s8",
+    "reds_convolve_narrow_s8",
+    "reds_convolve_s8",
+    "reds_fully_connected_s8",
+)
 
 
 class Layout(StrEnum):

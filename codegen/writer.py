@@ -27,6 +27,7 @@ RUNTIME = "reds.c"
 # What kernels have in common.
 SHARED = {
     "reds_convolve_1x1_s8": ("reds_block",),
+    "reds_convolve_narrow_s8": ("reds_block",),
     "reds_convolve_s8": ("reds_block", "reds_patches"),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from tflm_reds.channel_order import concatenation_runs
 from tflm_reds.codegen.lower import output_table
 from tflm_reds.codegen.packing import GROUP, pack_pairs, segments_of
-from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, is_depthwise_3x3
+from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, is_depthwise_3x3, is_narrow
 from tflm_reds.element_wise import (
     TABLES,
     add_multipliers,
@@ -189,8 +189,11 @@ def _convolution(call: KernelCall):
         return _depthwise(call, params)
     active = call.source.channels[call.subnet]
     filter_dims = call.ints(*op.kernel_size, active, call.filter_stride())
-    pointwise = op.kernel_size == (1, 1) and op.stride == (1, 1)
-    name = "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8"
+    name = "reds_convolve_s8"
+    if op.kernel_size == (1, 1) and op.stride == (1, 1):
+        name = "reds_convolve_1x1_s8"
+    elif is_narrow(op.kernel_size, op.dilation, call.source.full_channels, call.is_cut):
+        name = "reds_convolve_narrow_s8"
     leading = [call.scratch(name, filter_dims), params, call.requantisation()]
     return name, leading, [filter_dims, call.packed_weights(), call.bias()]
 

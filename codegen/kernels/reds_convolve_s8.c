@@ -1,4 +1,4 @@
-#include "reds_narrow.h"
+#include "reds_patches.h"
 
 size_t reds_convolve_s8_get_buffer_size(const reds_dims *filter_dims) {
   if (!reds_dims_valid(filter_dims)) return 0;
@@ -14,47 +14,18 @@ static int arguments_valid(const reds_context *context, const reds_conv_params *
          reds_scratch_valid(context, reds_convolve_s8_get_buffer_size(filter));
 }
 
-/* `count` positions from `first` on. */
-static void convolve_four(const reds_windows *windows, reds_product *product, const int8_t *input,
-                          int32_t first, int32_t count, int8_t *output) {
-  int8_t *gathered = (int8_t *)product->patches + reds_patch_bytes(windows->filter);
-  reds_expand_windows(windows, input, first, count, gathered, product->patches);
-  reds_multiply_patches(product, count, output + first * product->stride);
-}
-
 /* Four positions at a time, as in reds_convolve_1x1_s8. */
 static void convolve(const reds_windows *windows, reds_product *product, const int8_t *input,
                      int8_t *output) {
+  int8_t *gathered = (int8_t *)product->patches + reds_patch_bytes(windows->filter);
   const int32_t positions = windows->output->height * windows->output->width;
   const int32_t most = positions - REDS_POSITIONS;
   const int32_t count = most < 0 ? positions : REDS_POSITIONS;
   for (int32_t next = 0; next < positions; next += REDS_POSITIONS) {
     const int32_t first = next < most || most < 0 ? next : most;
-    convolve_four(windows, product, input, first, count, output);
+    reds_expand_windows(windows, input, first, count, gathered, product->patches);
+    reds_multiply_patches(product, count, output + first * product->stride);
   }
-}
-
-/* The same for narrow rows of taps, see reds_narrow.h. */
-static void convolve_narrow(const reds_windows *windows, reds_product *product,
-                            const int8_t *input, int8_t *output) {
-  const int32_t width = windows->output->width, height = windows->output->height;
-  int32_t lane = 0;
-  for (int32_t y = 0; y < height; ++y) {
-    reds_narrow narrow = reds_narrow_row(windows, input, y, product->patches);
-    for (int32_t x = 0; x < width; ++x) {
-      if (narrow.count < windows->filter->height) {
-        reds_clear_narrow(windows, &narrow, product->patches, lane);
-      }
-      reds_expand_narrow(&narrow, lane);
-      if (++lane < REDS_POSITIONS) continue;
-      lane = 0;
-      reds_multiply_patches(product, REDS_POSITIONS,
-                            output + (y * width + x - REDS_POSITIONS + 1) * product->stride);
-    }
-  }
-  if (lane == 0) return;
-  const int32_t first = height * width - REDS_POSITIONS;
-  convolve_four(windows, product, input, first, REDS_POSITIONS, output);
 }
 
 reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params *params,
@@ -72,6 +43,6 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
   const reds_windows windows = reds_make_windows(params, input_dims, filter_dims, output_dims);
   reds_product product;
   reds_prepare(&product, filter_dims, filter, &outputs, output_dims, context->buffer);
-  (reds_is_narrow(&windows) ? convolve_narrow : convolve)(&windows, &product, input, output);
+  convolve(&windows, &product, input, output);
   return REDS_OK;
 }

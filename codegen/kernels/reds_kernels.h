@@ -136,8 +136,10 @@ typedef struct {
 
 /* Convolution with any kernel size, stride, dilation and padding.
  *
- * filter       int8 [full outputs][kernel height][kernel width][filter channel_stride]
- * filter_dims  {kernel height, kernel width, input channels, full input channels of the weights}
+ * filter       packed pairs of rows, see reds_block.h; best aligned to 4 bytes
+ * filter_dims  {kernel height, kernel width, input channels, stride}: the stride is the number of
+ *              input channels; or, where a subnet uses fewer, their full number rounded up to a
+ *              multiple of 4
  * bias         int32, one for each active output channel, without the input zero point
  * scratch      reds_convolve_s8_get_buffer_size */
 reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params *params,
@@ -149,9 +151,23 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
 /* Bytes of scratch on every core; a static buffer needs the maximum over the subnets. */
 size_t reds_convolve_s8_get_buffer_size(const reds_dims *filter_dims);
 
+/* Convolution whose kernel's rows are four inputs: kernel width x input channels = 4, the channels
+ * not cut, no dilation along the width; such as the 10x4 kernels on one channel of keyword networks.
+ *
+ * filter, filter_dims  as of reds_convolve_s8
+ * scratch              reds_convolve_narrow_s8_get_buffer_size */
+reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv_params *params,
+                                    const reds_requantisation *requantisation,
+                                    const reds_dims *input_dims, const int8_t *input,
+                                    const reds_dims *filter_dims, const int8_t *filter,
+                                    const int32_t *bias, const reds_dims *output_dims,
+                                    int8_t *output);
+
+size_t reds_convolve_narrow_s8_get_buffer_size(const reds_dims *filter_dims);
+
 /* Convolution with a 1x1 kernel, stride 1 and no padding: a matrix product over the positions.
  *
- * filter       int8 [full outputs][filter channel_stride]
+ * filter       packed pairs of rows, see reds_block.h; best aligned to 4 bytes
  * filter_dims  {1, 1, input channels, full input channels of the weights}
  * scratch      reds_convolve_1x1_s8_get_buffer_size */
 reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,
@@ -199,7 +215,7 @@ size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params
  *
  * input_dims   {1, 1, active inputs, any stride >= active inputs}; after a flatten the inputs are
  *              channel-major (reds_flatten_s8), so that a prefix of the channels is a prefix
- * filter       int8 [full outputs][filter channel_stride]
+ * filter       packed pairs of rows, see reds_block.h; best aligned to 4 bytes
  * filter_dims  {1, 1, active inputs, full inputs of the weights}
  * output_dims  {1, 1, active outputs, full outputs}
  * scratch      reds_fully_connected_s8_get_buffer_size */

@@ -39,13 +39,24 @@ def _select(program: Program, op: Op) -> Op:
 
 def _kernel(program: Program, op: Op) -> str:
     if op.kind == "CONV_2D":
+        source = program.edges[op.source]
         pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
-        return "reds_convolve_1x1_s8" if pointwise else "reds_convolve_s8"
+        if pointwise:
+            return "reds_convolve_1x1_s8"
+        narrow = is_narrow(op.window, op.dilation, source.stride, source.is_cut)
+        return "reds_convolve_narrow_s8" if narrow else "reds_convolve_s8"
     if op.kind == "DEPTHWISE_CONV_2D":
         multiplier = program.edges[op.target].stride // program.edges[op.source].stride
         fits = is_depthwise_3x3(op.window, op.stride, op.dilation, multiplier)
         return DEPTHWISE_3X3 if fits else "reds_depthwise_conv_s8"
     return _KERNELS[op.kind]
+
+
+def is_narrow(
+    window: tuple[int, int], dilation: tuple[int, int], inputs: int, is_cut: bool
+) -> bool:
+    """Whether the rows of a convolution's taps are four inputs side by side."""
+    return window[1] * inputs == GROUP and dilation[1] == 1 and not is_cut
 
 
 def is_depthwise_3x3(
@@ -76,7 +87,7 @@ def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: i
     patches = POSITIONS * segments * halves(inputs) * HALF_BYTES
     if kernel == "reds_convolve_s8":
         return patches + window[0] * window[1] * channels
-    return patches if kernel == "reds_convolve_1x1_s8" else 0
+    return patches if kernel in ("reds_convolve_1x1_s8", "reds_convolve_narrow_s8") else 0
 
 
 def depthwise_scratch_bytes(outputs: tuple[int, int], stride: tuple[int, int]) -> int:

@@ -106,10 +106,11 @@ reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
 
 reds_status RunConvolution(const OpData& data, const Call& call) {
   const reds_conv_params params = ConvParams(data);
-  auto* kernel = data.kernel == Kernel::kConvolve1x1    ? reds_convolve_1x1_s8
-                 : data.kernel == Kernel::kConvolve     ? reds_convolve_s8
-                 : data.kernel == Kernel::kDepthwise3x3 ? reds_depthwise_conv_3x3_s8
-                                                        : reds_depthwise_conv_s8;
+  auto* kernel = data.kernel == Kernel::kConvolve1x1      ? reds_convolve_1x1_s8
+                 : data.kernel == Kernel::kConvolveNarrow ? reds_convolve_narrow_s8
+                 : data.kernel == Kernel::kConvolve       ? reds_convolve_s8
+                 : data.kernel == Kernel::kDepthwise3x3   ? reds_depthwise_conv_3x3_s8
+                                                          : reds_depthwise_conv_s8;
   return kernel(&call.scratch, &params, &call.requantisation, &call.input_dims, call.input,
                 &call.filter_dims, call.weights, call.bias, &call.output_dims, call.output);
 }

@@ -56,15 +56,27 @@ bool ReadDepthwiseWeights(const TfLiteEvalTensor* weights, OpData* data) {
 
 bool IsOne(reds_extent extent) { return extent.height == 1 && extent.width == 1; }
 
+bool IsPointwise(const OpData& data) {
+  const Options& options = data.options;
+  return IsOne(options.kernel) && IsOne(options.stride) && options.padding.height == 0 &&
+         options.padding.width == 0 && data.input.height == data.output.height &&
+         data.input.width == data.output.width;
+}
+
+/* Whether the rows of taps are four inputs side by side. */
+bool IsNarrow(const OpData& data) {
+  const Options& options = data.options;
+  const int32_t channels = data.input.channels;
+  return channels <= 4 && options.kernel.width * channels == 4 && options.dilation.width == 1 &&
+         !IsCut(options, channels);
+}
+
 Kernel ChooseKernel(const OpData& data) {
   const Options& options = data.options;
   switch (data.kind) {
     case Kind::kConvolution:
-      return IsOne(options.kernel) && IsOne(options.stride) && options.padding.height == 0 &&
-                     options.padding.width == 0 && data.input.height == data.output.height &&
-                     data.input.width == data.output.width
-                 ? Kernel::kConvolve1x1
-                 : Kernel::kConvolve;
+      if (IsPointwise(data)) return Kernel::kConvolve1x1;
+      return IsNarrow(data) ? Kernel::kConvolveNarrow : Kernel::kConvolve;
     case Kind::kDepthwise:
       return options.kernel.height == 3 && options.kernel.width == 3 &&
                      options.stride.height <= 2 && options.stride.width <= 2 &&
@@ -123,6 +135,8 @@ size_t KernelScratchBytes(const OpData& data, const reds_dims& filter) {
       return reds_convolve_s8_get_buffer_size(&filter);
     case Kernel::kConvolve1x1:
       return reds_convolve_1x1_s8_get_buffer_size(&filter);
+    case Kernel::kConvolveNarrow:
+      return reds_convolve_narrow_s8_get_buffer_size(&filter);
     case Kernel::kDepthwise3x3:
       return reds_depthwise_conv_3x3_s8_get_buffer_size(&params, &data.output);
     case Kernel::kFullyConnected:

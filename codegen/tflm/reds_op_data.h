@@ -10,7 +10,14 @@ namespace reds {
 
 enum InputIndex { kInput = 0, kWeights, kBias, kMultiplier, kShift, kInputCount };
 enum class Kind : uint8_t { kConvolution, kDepthwise, kFullyConnected };
-enum class Kernel : uint8_t { kConvolve, kConvolve1x1, kDepthwise, kDepthwise3x3, kFullyConnected };
+enum class Kernel : uint8_t {
+  kConvolve,
+  kConvolve1x1,
+  kConvolveNarrow,
+  kDepthwise,
+  kDepthwise3x3,
+  kFullyConnected
+};
 
 struct OpData {
   Kind kind;
