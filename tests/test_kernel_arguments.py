@@ -72,8 +72,13 @@ CONCATENATE = {
     "output_dims": (4, 4, 4, 6),
     "output": "*output",
 }
+NARROW = CONVOLUTION | {
+    "input_dims": (4, 4, 1, 1),
+    "filter_dims": (1, 4, 1, 1),
+}
 KERNEL_CALLS = {
     "reds_convolve_s8": CONVOLUTION,
+    "reds_convolve_narrow_s8": NARROW,
     "reds_convolve_1x1_s8": CONVOLUTION,
     "reds_depthwise_conv_s8": DEPTHWISE,
     "reds_depthwise_conv_3x3_s8": DEPTHWISE_3X3,
@@ -90,9 +95,10 @@ KERNEL_CALLS = {
     "reds_concatenate_s8": CONCATENATE,
 }
 ALL = list(KERNEL_CALLS)
-LINEAR = ALL[:5]
+LINEAR = ALL[:6]
 SLIDING = [
     "reds_convolve_s8",
+    "reds_convolve_narrow_s8",
     "reds_depthwise_conv_s8",
     "reds_depthwise_conv_3x3_s8",
     "reds_max_pool_s8",
@@ -226,6 +232,21 @@ def test_misaligned_scratch(host, kernel):
     start = host.place(bytes(4096)) + 1
     context = host.place(start.to_bytes(8, "little") + (4000).to_bytes(8, "little"))
     assert status_of(host, kernel, context=context) == ERROR_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"filter_dims": (1, 3, 1, 1)},
+        {"filter_dims": (1, 4, 1, 4)},
+        {"input_dims": (4, 4, 1, 2)},
+        {"params": (*CONVOLUTION["params"][:7], 2, *CONVOLUTION["params"][8:])},
+    ],
+    ids=str,
+)
+def test_narrow_takes_rows_of_four_inputs_side_by_side(host, change):
+    assert status_of(host, "reds_convolve_narrow_s8") == OK
+    assert status_of(host, "reds_convolve_narrow_s8", **change) == ERROR_ARGUMENT
 
 
 def test_pointwise_has_no_stride_and_no_padding(host):

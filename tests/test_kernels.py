@@ -34,6 +34,7 @@ zero_points = st.sampled_from([-128, 127, 0, -1]) | st.integers(-128, 127)
 scales = st.sampled_from([1e-6, 1e-3, 0.02, 0.05, 0.05, 1.0])
 sizes = st.integers(1, 9)
 seeds = st.integers(0, 2**32 - 1)
+LINEAR = ("convolution", "narrow", "pointwise", "depthwise", "dense")
 activations = st.sampled_from(["none", "relu", "relu6"])
 A_LOOKUP = np.random.default_rng(0).permutation(256).astype(np.uint8).view(np.int8)
 
@@ -108,14 +109,29 @@ def geometries(draw, builder: NetBuilder, dilated: bool = True) -> dict:
 
 
 @st.composite
+def uncut_builders(draw) -> NetBuilder:
+    """1, 2 or 4 input channels, at least four wide."""
+    full = draw(st.sampled_from([1, 1, 2, 4]))
+    shape = (draw(sizes), draw(st.integers(4, 11)), full)
+    net = NetBuilder(shape, subnets=2, seed=draw(seeds))
+    net.tensors[0] = replace(net.tensors[0], zero_point=draw(zero_points))
+    return net
+
+
+@st.composite
 def linear_nets(draw, kind: str) -> QuantizedNet:
     """One layer with weights, its gain from far below to far above 1 (positive shifts)."""
     builder = draw(builders(flat=kind == "dense"))
+    if kind == "narrow":
+        builder = draw(uncut_builders())
     arguments = {"activation": draw(activations)}
     if kind == "dense":
         builder.dense(draw(st.integers(1, 13)), cut=True, **arguments)
     else:
         geometry = draw(geometries(builder)) if kind != "pointwise" else {"kernel": (1, 1)}
+        if kind == "narrow":
+            geometry["kernel"] = (geometry["kernel"][0], 4 // builder.shape[-1])
+            geometry["dilation"] = (geometry["dilation"][0], 1)
         filters = () if kind == "depthwise" else (draw(st.integers(1, 13)),)
         if kind == "depthwise":
             arguments["multiplier"] = draw(st.sampled_from([1, 1, 2, 3]))
@@ -283,7 +299,7 @@ def softmax_nets(draw) -> QuantizedNet:
 
 
 NETS = {
-    **{kind: linear_nets(kind) for kind in ("convolution", "pointwise", "depthwise", "dense")},
+    **{kind: linear_nets(kind) for kind in LINEAR},
     "depthwise_3x3": depthwise_3x3_nets(),
     "max_pool": pooling_nets("MAX_POOL_2D"),
     "average_pool": pooling_nets("AVERAGE_POOL_2D"),

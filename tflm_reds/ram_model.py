@@ -18,6 +18,7 @@ from tflm_reds.codegen.passes.place import align
 from tflm_reds.codegen.passes.select_kernels import (
     depthwise_scratch_bytes,
     is_depthwise_3x3,
+    is_narrow,
     scratch_bytes,
 )
 from tflm_reds.graph import LayerGraph, Node
@@ -145,6 +146,9 @@ def _scratch(graph: LayerGraph, node: Node) -> list[list[Piece]]:
     if node.op == "conv2d" and node.kernel == node.stride == (1, 1):
         kernel = "reds_convolve_1x1_s8"
     source = graph.source(node)
+    is_cut = any(part.group for part in source.parts)
+    if node.op == "conv2d" and is_narrow(node.kernel, node.dilation, source.shape[-1], is_cut):
+        kernel = "reds_convolve_narrow_s8"
     window = (1, 1) if node.op == "dense" else node.kernel
     features = source.positions if node.op == "dense" else 1
     return [[(p, _worst_scratch(kernel, window, p, features * p.block)) for p in source.parts]]
