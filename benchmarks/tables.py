@@ -236,6 +236,20 @@ def memory() -> str:
     return table([*header, "before training, float / int8"], rows)
 
 
+def arena() -> str:
+    """The arena of every network beside what is live in it."""
+    rows = []
+    for row in read_rows("arena"):
+        live, tflm = row["live_bytes"], row["tflm_host"]
+        sizes = [
+            f"{row[key]:,} ({row[key] / live:.2f})" for key in ("tensor_bytes", "ram", "speed")
+        ]
+        host = "" if tflm is None else f"{tflm:,}"
+        rows.append([row["name"], row["subnet"], f"{live:,}", *sizes, host])
+    header = ["network", "subnet", "live B", "tensors B", "ram B", "speed B"]
+    return table([*header, "TFLM on a 64-bit host, B"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **KERNEL_TABLES,
     "digits": subnets_of("digits_ds_cnn"),
@@ -249,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "nesting_ratios": nesting_ratios,
     "choice": choice,
     "memory": memory,
+    "arena": arena,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
     **{f"ablation_{name}": ablation_of(name) for name in TRAININGS},

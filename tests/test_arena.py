@@ -83,7 +83,7 @@ def test_arena_of_random_graphs_is_what_some_op_needs(seed, steps):
 
 def without_scratch(program: Program) -> Program:
     """The ops as `select_kernels` left them, none with scratch."""
-    ops = (replace(op, scratch_candidates=(), scratch_bytes=0) for op in program.ops)
+    ops = (replace(op, scratch_candidates=()) for op in program.ops)
     return replace(program, ops=tuple(ops))
 
 
@@ -176,6 +176,13 @@ def test_add_takes_the_other_input_where_the_first_is_still_read():
     net = builder.back_to(branch).add(total).mean().dense(3).build()
     first, second, result = offsets(lower(net), 2)
     assert result == second != first
+
+
+@pytest.mark.parametrize("make", NETS)
+def test_an_arena_planned_again_is_the_same(make):
+    program = lower(make(3))
+    again = plan_arena(program, SLACK["speed"])
+    assert again.edges == program.edges and again.ops == program.ops
 
 
 def test_element_wise_ops_leave_a_tensor_that_is_read_later():

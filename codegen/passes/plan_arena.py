@@ -83,7 +83,9 @@ def _reaches(program: Program, owners: Mapping[str, str], op: Op, name: str) -> 
 
 def _share_in_place(program: Program) -> Program:
     """Let an op that allows it write over one of its inputs, where nobody reads that any more."""
+    in_place = [op for op in program.ops if works_in_place(program, op)]
     edges = dict(program.edges)
+    edges |= {op.target: replace(edges[op.target], shares=None) for op in in_place}
     for op in program.ops:
         if works_in_place(program, op):
             free = (name for name in op.sources if _is_last_reader(program, edges, op, name))
@@ -114,7 +116,7 @@ def _with_scratch(op: Op, time: int, tensors: Sequence[Placed], limit: int) -> O
         offset = lowest(_scratch(op, time, choice), tensors)
         if offset + align(size) <= limit:
             return replace(op, scratch_bytes=size, scratch_offset=offset)
-    return op
+    return replace(op, scratch_bytes=0, scratch_offset=0)
 
 
 def _locate(

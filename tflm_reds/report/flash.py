@@ -28,7 +28,8 @@ def flash_parts(firmware: Firmware) -> dict[str, int]:
 
 
 def kernel_bytes(firmware: Firmware) -> dict[str, int]:
-    """Bytes of code of each kernel, the static functions of its file included."""
+    """Bytes of code of each kernel, the static functions of its file included; functions that
+    several kernels share by their own names."""
     sizes: dict[str, int] = {}
     for symbol in _flash_symbols(firmware):
         if _part(symbol, firmware.model) == "kernels":

@@ -1,0 +1,105 @@
+"""How near the arena of every int8 network of the zoo comes to what is live, beside TFLM's arena.
+
+    python -m benchmarks.arena [NETWORK ...]
+
+Each network is nested untrained (25, 50, 75 and 100 % of the MACs, random importance: an arena
+depends on the widths alone) and lowered for an image cut to each subnet. TFLM's arena is that of
+the full network as a stock `.tflite` in the tflite-micro wheel on this 64-bit host, whose
+structures are larger than a microcontroller's. Rows go into docs/results/arena.json.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.rows import replace_rows, versions
+from tflm_reds.codegen.lower import SLACK, lower
+from tflm_reds.codegen.passes.plan_arena import plan_arena
+from tflm_reds.codegen.program import Program, arena_bytes
+from tflm_reds.errors import QuantizationError
+from tflm_reds.keras_reader import read_model
+from tflm_reds.nested_model import NestedModel
+from tflm_reds.nesting import plan_graph
+from tflm_reds.quantization import check_int8_form, quantize
+from tflm_reds.quantized import QuantizedNet
+from tflm_reds.score import Scores
+from tflm_reds.tflite_io import write_stock_model
+from tflm_reds.tflm import Interpreter
+from tflm_reds.zoo import ZOO, load_zoo
+
+BUDGETS = (0.25, 0.5, 0.75)
+SEED = 0
+
+
+def quantized(name: str) -> QuantizedNet:
+    """The network called `name`, nested by random importance.
+
+    Raises:
+        QuantizationError: if it has no int8 form.
+    """
+    model, _ = load_zoo(name)
+    graph, weights = read_model(model)
+    check_int8_form(graph)
+    random = np.random.default_rng(SEED)
+    values = {
+        group: np.sort(random.lognormal(size=size))[::-1] for group, size in graph.groups.items()
+    }
+    plan = plan_graph(graph, Scores(values, "random", samples=1), BUDGETS)
+    x = random.random((4, *graph.nodes[0].shape)).astype(np.float32)
+    return quantize(NestedModel.from_weights(graph, weights, plan), x, name)
+
+
+def tflm_arena(net: QuantizedNet) -> int:
+    """Bytes that TFLM allocates for the full network on this host."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_stock_model(net.slice(net.subnet_count - 1), Path(folder) / "full.tflite")
+        with Interpreter(path) as interpreter:
+            return interpreter.arena_bytes
+
+
+def without_scratch(program: Program) -> int:
+    """The arena of the tensors alone: what it takes beyond them is alignment and gaps."""
+    ops = (replace(op, scratch_candidates=()) for op in program.ops)
+    return plan_arena(replace(program, ops=tuple(ops)), 1.0).arena_sizes[-1]
+
+
+def rows_of(name: str, command: str) -> Iterator[dict]:
+    """A row for each subnet."""
+    net = quantized(name)
+    programs = {goal: lower(net, goal) for goal in SLACK}
+    for k in range(net.subnet_count):
+        full = k == net.subnet_count - 1
+        yield {
+            "name": name,
+            "subnet": k,
+            "live_bytes": programs["ram"].live_sizes[k],
+            "tensor_bytes": without_scratch(lower(net.keep(range(k + 1)))),
+            **{goal: arena_bytes(program, k) for goal, program in programs.items()},
+            "tflm_host": tflm_arena(net) if full else None,
+            "seed": SEED,
+            "versions": versions("keras", "tensorflow", "numpy"),
+            "command": command,
+        }
+
+
+def main() -> None:
+    """The networks named on the command line, or all that have an int8 form."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", default=sorted(ZOO), help="default: all")
+    for name in parser.parse_args().networks:
+        try:
+            rows = list(rows_of(name, "python -m benchmarks.arena"))
+        except QuantizationError as error:
+            print(f"{name}: {error}")
+            continue
+        print({key: rows[-1][key] for key in ("name", "live_bytes", "ram", "speed", "tflm_host")})
+        replace_rows("arena", rows, "name")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
