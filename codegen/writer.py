@@ -23,7 +23,7 @@ from tflm_reds.files import write_bytes, write_text
 
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
-RUNTIME = "reds.c"
+RUNTIME = ("reds.c", "reds_support.c")
 # What kernels have in common.
 SHARED = {
     "reds_convolve_1x1_s8": ("reds_block",),
@@ -50,7 +50,7 @@ def write_sources(program: Program, folder: str | Path) -> list[Path]:
         for suffix in ("c", "h")
     ]
     shared = {part for kernel in program.kernels for part in SHARED.get(kernel, ())}
-    copied = [RUNTIME, *(f"{part}.c" for part in (*program.kernels, *sorted(shared)))]
+    copied = [*RUNTIME, *(f"{part}.c" for part in (*program.kernels, *sorted(shared)))]
     copied += [header.name for header in KERNELS.glob("*.h")]
     written += [write_bytes(folder / file, (KERNELS / file).read_bytes()) for file in copied]
     return sorted(written)

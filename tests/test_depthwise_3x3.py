@@ -20,7 +20,7 @@ from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, depthwise_scr
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.reference import run_op
 
-SOURCES = [KERNELS / f"{DEPTHWISE_3X3}.c"]
+SOURCES = [KERNELS / f"{DEPTHWISE_3X3}.c", KERNELS / "reds_support.c"]
 CORE = "cortex-m4f"
 
 
@@ -222,6 +222,6 @@ def patched_kernel(folder: Path, mutation: str) -> Path:
 @pytest.mark.parametrize("mutation", ["", *MUTATIONS])
 def test_comparison_sees_each_mutation(tmp_path, mutation):
     source = patched_kernel(tmp_path, mutation)
-    machine = CortexM([source], tmp_path, include=source.parent)
+    machine = CortexM([source, SOURCES[1]], tmp_path, include=source.parent)
     found = sum(differences(machine, layer) for layer in MAPS)
     assert (found > 0) == bool(mutation)

@@ -1,4 +1,5 @@
-/* What the kernels share: argument checks, the clipping of windows, requantisation. Not public. */
+/* What the kernels share: argument checks (reds_support.c), the clipping of windows, requantisation.
+ * Not public. */
 #ifndef REDS_SUPPORT_H_
 #define REDS_SUPPORT_H_
 
@@ -36,16 +37,19 @@ typedef struct {
 
 static inline int reds_fits_int32(int64_t value) { return value <= INT32_MAX; }
 
-/* Whether a x b x c, each of them 1 or more, fits an int32. */
-static inline int reds_product_fits(int32_t a, int32_t b, int32_t c) {
-  return reds_fits_int32((int64_t)a * b) && reds_fits_int32((int64_t)a * b * c);
-}
+/* Whether the shape has positions and channels, and a tensor of it can be addressed. */
+int reds_dims_valid(const reds_dims *dims);
 
-static inline int reds_dims_valid(const reds_dims *dims) {
-  return dims != NULL && dims->height > 0 && dims->width > 0 && dims->channels > 0 &&
-         dims->channels <= dims->channel_stride &&
-         reds_product_fits(dims->height, dims->width, dims->channel_stride);
-}
+/* Whether every coordinate of a sliding window along one axis fits an int32. */
+int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t padding,
+                    int32_t dilation);
+
+/* Whether the offset and both axes are valid. */
+int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
+                           const reds_dims *output);
+
+/* Whether the weights of all active outputs can be addressed. */
+int reds_filter_valid(const reds_dims *filter, int32_t outputs);
 
 static inline int reds_same_dims(const reds_dims *a, const reds_dims *b) {
   return a->height == b->height && a->width == b->width && a->channels == b->channels;
@@ -53,22 +57,6 @@ static inline int reds_same_dims(const reds_dims *a, const reds_dims *b) {
 
 static inline int reds_offset_valid(int32_t input_offset) {
   return input_offset >= -127 && input_offset <= 128;
-}
-
-/* Whether every coordinate of a sliding window along one axis fits an int32. */
-static inline int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t padding,
-                                  int32_t dilation) {
-  return stride > 0 && padding >= 0 && dilation > 0 &&
-         reds_fits_int32((int64_t)(outputs - 1) * stride + (int64_t)(kernel - 1) * dilation);
-}
-
-static inline int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
-                                         const reds_dims *output) {
-  return params != NULL && reds_offset_valid(params->input_offset) &&
-         reds_axis_valid(output->height, filter->height, params->stride.height,
-                         params->padding.height, params->dilation.height) &&
-         reds_axis_valid(output->width, filter->width, params->stride.width, params->padding.width,
-                         params->dilation.width);
 }
 
 static inline int reds_requantisation_valid(const reds_requantisation *requantisation) {
@@ -79,12 +67,6 @@ static inline int reds_requantisation_valid(const reds_requantisation *requantis
 /* Whether `factor` is normal, and at most 2^largest_shift. */
 static inline int reds_factor_valid(const reds_factor *factor, int32_t largest_shift) {
   return factor->multiplier >= 1 << 30 && factor->shift >= -31 && factor->shift <= largest_shift;
-}
-
-/* Whether the weights of all active outputs can be addressed. */
-static inline int reds_filter_valid(const reds_dims *filter, int32_t outputs) {
-  return reds_dims_valid(filter) &&
-         reds_product_fits(filter->height * filter->width, filter->channel_stride, outputs);
 }
 
 /* `bytes` of scratch as a size; 0, which reds_scratch_valid refuses, when they are too many. */

@@ -1,0 +1,32 @@
+#include "reds_support.h"
+
+/* Whether a x b x c, each of them 1 or more, fits an int32. */
+static int product_fits(int32_t a, int32_t b, int32_t c) {
+  return reds_fits_int32((int64_t)a * b) && reds_fits_int32((int64_t)a * b * c);
+}
+
+int reds_dims_valid(const reds_dims *dims) {
+  return dims != NULL && dims->height > 0 && dims->width > 0 && dims->channels > 0 &&
+         dims->channels <= dims->channel_stride &&
+         product_fits(dims->height, dims->width, dims->channel_stride);
+}
+
+int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t padding,
+                    int32_t dilation) {
+  return stride > 0 && padding >= 0 && dilation > 0 &&
+         reds_fits_int32((int64_t)(outputs - 1) * stride + (int64_t)(kernel - 1) * dilation);
+}
+
+int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
+                           const reds_dims *output) {
+  return params != NULL && reds_offset_valid(params->input_offset) &&
+         reds_axis_valid(output->height, filter->height, params->stride.height,
+                         params->padding.height, params->dilation.height) &&
+         reds_axis_valid(output->width, filter->width, params->stride.width, params->padding.width,
+                         params->dilation.width);
+}
+
+int reds_filter_valid(const reds_dims *filter, int32_t outputs) {
+  return reds_dims_valid(filter) &&
+         product_fits(filter->height * filter->width, filter->channel_stride, outputs);
+}
