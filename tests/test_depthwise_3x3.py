@@ -183,7 +183,7 @@ MUTATIONS = {
     "rounding": ("lines.h", '"adc r10, r10, r12, asr #24', '"add r10, r10, r12, asr #24'),
     "rounding of negatives": ("lines.h", '"add r11, r11, r11, asr #31', '"add r11, r11, #0'),
     "rotation of the weights": ("lines.h", "sub r3, r0, r11, lsl #1", "add r3, r0, #8"),
-    "order of the weights": ("pairs.h", "rows[8] = rows[2]", "rows[8] = rows[0]"),
+    "order of the weights": ("pairs.h", "rows[i] = rows[i + 6]", "rows[i] = rows[i + 4]"),
     "zero point of the input": ("pairs.h", "layer->input_offset * sum", "0 * sum"),
     "doubled bias": (
         "pairs.h",
@@ -191,7 +191,7 @@ MUTATIONS = {
         "(2 * (layer->outputs.bias[index] / 2)",
     ),
     "shared line of padding": ("pairs.h", "last >= outer->inputs", "last < outer->inputs"),
-    "padding": ("pairs.h", "slots[2] = lines->zero", "slots[2] = 0"),
+    "padding": ("pairs.h", "slots[2] = zero", "slots[2] = 0"),
     "odd positions": ("lines.h", '"tst r0, #2', '"tst r0, #4'),
     "table of an activation": (
         "conv_3x3_s8.c",

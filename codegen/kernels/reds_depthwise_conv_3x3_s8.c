@@ -1,12 +1,20 @@
 #include "reds_depthwise_pairs.h"
 
-static int stride_valid(reds_extent stride) {
-  return (stride.height == 1 || stride.height == 2) && (stride.width == 1 || stride.width == 2);
+static int axis_valid(int32_t outputs, int32_t stride, int32_t padding, int32_t dilation) {
+  return stride <= 2 && dilation == 1 && reds_axis_valid(outputs, 3, stride, padding, dilation);
+}
+
+static REDS_NOINLINE int params_valid(const reds_conv_params *params, const reds_dims *output) {
+  return params != NULL && reds_dims_valid(output) && reds_offset_valid(params->input_offset) &&
+         axis_valid(output->height, params->stride.height, params->padding.height,
+                    params->dilation.height) &&
+         axis_valid(output->width, params->stride.width, params->padding.width,
+                    params->dilation.width);
 }
 
 size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params,
-                                                  const reds_dims *output_dims) {
-  if (params == NULL || !reds_dims_valid(output_dims) || !stride_valid(params->stride)) return 0;
+                                                            const reds_dims *output_dims) {
+  if (!params_valid(params, output_dims)) return 0;
   const int64_t words = reds_is_transposed(output_dims)
                             ? reds_line_words(output_dims->height, params->stride.height)
                             : reds_line_words(output_dims->width, params->stride.width);
@@ -16,12 +24,10 @@ size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params
 static int arguments_valid(const reds_context *context, const reds_conv_params *params,
                            const reds_dims *input, const reds_dims *filter,
                            const reds_dims *output) {
-  return reds_dims_valid(input) && reds_dims_valid(filter) && reds_dims_valid(output) &&
-         filter->height == 3 && filter->width == 3 && filter->channels == output->channels &&
-         input->channels == output->channels && reds_conv_params_valid(params, filter, output) &&
-         params->dilation.height == 1 && params->dilation.width == 1 &&
-         reds_scratch_valid(context,
-                            reds_depthwise_conv_3x3_s8_get_buffer_size(params, output));
+  const size_t scratch = reds_depthwise_conv_3x3_s8_get_buffer_size(params, output);
+  return reds_scratch_valid(context, scratch) && reds_dims_valid(input) &&
+         reds_dims_valid(filter) && filter->height == 3 && filter->width == 3 &&
+         filter->channels == output->channels && input->channels == output->channels;
 }
 
 /* Three lines of one channel with their padding, in plain C. */
@@ -70,12 +76,17 @@ static void convolve_line(const reds_layer *layer, const window *lines, int32_t 
   }
 }
 
-static REDS_NOINLINE void convolve_channel(const reds_layer *layer, int32_t channel,
-                                           const int8_t *input, const int8_t *filter,
-                                           int8_t *output, void *buffer) {
+#if defined(REDS_LINES)
+REDS_COLD
+#else
+REDS_NOINLINE
+#endif
+static void convolve_channel(const reds_layer *layer, int32_t channel) {
   const reds_axis *outer = &layer->outer;
-  const int32_t length = 2 * (int32_t)reds_line_words(layer->inner.outputs, layer->inner.stride);
-  int32_t *memory = buffer;
+  const int32_t length = 2 * reds_line_words(layer->inner.outputs, layer->inner.stride);
+  const int8_t *filter = layer->filter + channel * REDS_TAPS;
+  int8_t *output = layer->output + channel;
+  int32_t *memory = layer->buffer;
   window lines = {memory, memory + length, memory + 2 * length, length};
   int32_t weights[REDS_TAPS], sum = 0;
   for (int32_t i = 0; i < REDS_TAPS; ++i) {
@@ -86,92 +97,71 @@ static REDS_NOINLINE void convolve_channel(const reds_layer *layer, int32_t chan
   int32_t line = -outer->padding;
   for (int32_t i = 0; i < outer->outputs; ++i, output += outer->output_step) {
     const int32_t end = i * outer->stride - outer->padding + 3;
-    for (; line < end; ++line) gather_line(layer, input, line, &lines);
+    for (; line < end; ++line) gather_line(layer, layer->input + channel, line, &lines);
     convolve_line(layer, &lines, channel, weights, start, output);
-  }
-}
-
-static void convolve_channels(const reds_layer *layer, int32_t channels, const int8_t *input,
-                              const int8_t *filter, int8_t *output, void *buffer) {
-  for (int32_t channel = 0; channel < channels; ++channel, filter += REDS_TAPS) {
-    convolve_channel(layer, channel, input + channel, filter, output + channel, buffer);
   }
 }
 
 #if defined(REDS_LINES)
 
-/* Channels first .. end - 1, of the two that are gathered from `base` on. */
-static void convolve_pair(const reds_layer *layer, int32_t base, int32_t first, int32_t end,
-                          const int8_t *input, const int8_t *filter, int8_t *output,
-                          reds_lines *lines, reds_channel *pair) {
-  reds_channel *started = NULL, *next = NULL;
-  for (int32_t channel = first; channel < end; ++channel) {
-    const int8_t *weights = filter + channel * REDS_TAPS;
-    if (reds_fits_channel(&layer->outputs, channel)) {
-      next = pair + (channel - base);
+/* Channels `first` and the next, of the two that are gathered from `base` on. */
+static void convolve_pair(const reds_layer *layer, int32_t base, int32_t first, reds_lines *lines,
+                          reds_channel *pair) {
+  reds_channel *started = NULL, *next = pair + (first - base);
+  const int32_t end = base + 2 < layer->channels ? base + 2 : layer->channels;
+  for (int32_t channel = first; channel < end; ++channel, ++next) {
+    if (reds_fits_channel(layer, channel)) {
+      reds_start_channel(layer, channel, next);
       if (started == NULL) started = next;
-      reds_start_channel(layer, channel, weights, output + channel, next++);
     } else {
-      convolve_channel(layer, channel, input + channel, weights, output + channel, lines->words);
+      convolve_channel(layer, channel);
       reds_start_lines(layer, lines);
     }
   }
   if (started == NULL) return;
-  lines->input = input + base;
+  lines->input = layer->input + base;
   reds_convolve_lines(lines, started, next);
   reds_restart_lines(layer, lines);
 }
 
 /* The last of an odd number of channels is gathered with the one before it, where none follows. */
-static void convolve_pairs(const reds_layer *layer, const reds_dims *input_dims,
-                           const int8_t *input, const int8_t *filter, int8_t *output,
-                           void *buffer) {
-  const int32_t channels = input_dims->channels;
+static REDS_NOINLINE void convolve_pairs(const reds_layer *layer) {
   reds_lines lines;
   reds_channel pair[2];
-  reds_make_lines(layer, buffer, &lines);
-  reds_make_channel(layer, lines.words, &pair[0]);
-  reds_make_channel(layer, lines.words + lines.fill, &pair[1]);
-  for (int32_t i = 0; i < channels; i += 2) {
-    const int32_t base = i + 1 < input_dims->channel_stride ? i : i - 1;
-    const int32_t end = i + 2 < channels ? i + 2 : channels;
-    convolve_pair(layer, base, i, end, input, filter, output, &lines, pair);
+  reds_make_lines(layer, &lines);
+  for (int32_t i = 0; i < 2; ++i) reds_make_channel(layer, lines.words + i * lines.fill, &pair[i]);
+  for (int32_t i = 0; i < layer->channels; i += 2) {
+    convolve_pair(layer, i + 1 < layer->channel_stride ? i : i - 1, i, &lines, pair);
   }
 }
 
 /* The assembly saturates to int8; a table makes any other activation of that. */
-static REDS_NOINLINE void convolve_by_table(reds_layer *layer, const reds_dims *input_dims,
-                                            const int8_t *input, const int8_t *filter,
-                                            int8_t *output, void *buffer) {
+static REDS_COLD void convolve_by_table(reds_layer *layer) {
   int8_t table[256];
   reds_outputs *outputs = &layer->outputs;
   for (int32_t i = 0; i < 256; ++i) table[i] = reds_activate(outputs, i - 128 - outputs->offset);
   outputs->activation.min = -128;
   outputs->activation.max = 127;
   outputs->lookup = table;
-  convolve_pairs(layer, input_dims, input, filter, output, buffer);
-}
-
-static void convolve(reds_layer *layer, const reds_dims *input_dims, const int8_t *input,
-                     const int8_t *filter, int8_t *output, void *buffer) {
-  const reds_activation activation = layer->outputs.activation;
-  if (!reds_fits_layer(layer, input_dims)) {
-    convolve_channels(layer, input_dims->channels, input, filter, output, buffer);
-  } else if (activation.min == -128 && activation.max == 127) {
-    convolve_pairs(layer, input_dims, input, filter, output, buffer);
-  } else {
-    convolve_by_table(layer, input_dims, input, filter, output, buffer);
-  }
-}
-
-#else
-
-static void convolve(reds_layer *layer, const reds_dims *input_dims, const int8_t *input,
-                     const int8_t *filter, int8_t *output, void *buffer) {
-  convolve_channels(layer, input_dims->channels, input, filter, output, buffer);
+  convolve_pairs(layer);
 }
 
 #endif
+
+static void convolve(reds_layer *layer) {
+#if defined(REDS_LINES)
+  const reds_activation activation = layer->outputs.activation;
+  if (reds_fits_layer(layer)) {
+    if (activation.min == -128 && activation.max == 127) {
+      convolve_pairs(layer);
+    } else {
+      convolve_by_table(layer);
+    }
+    return;
+  }
+#endif
+  for (int32_t i = 0; i < layer->channels; ++i) convolve_channel(layer, i);
+}
 
 reds_status reds_depthwise_conv_3x3_s8(const reds_context *context, const reds_conv_params *params,
                                        const reds_requantisation *requantisation,
@@ -187,7 +177,12 @@ reds_status reds_depthwise_conv_3x3_s8(const reds_context *context, const reds_c
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
                                 params->output_offset, params->activation, params->lookup};
   reds_layer layer;
-  reds_make_layer(params, &outputs, input_dims, output_dims, &layer);
-  convolve(&layer, input_dims, input, filter, output, context->buffer);
+  layer.outputs = outputs;
+  layer.input = input;
+  layer.filter = filter;
+  layer.output = output;
+  layer.buffer = context->buffer;
+  reds_make_layer(params, input_dims, output_dims, &layer);
+  convolve(&layer);
   return REDS_OK;
 }

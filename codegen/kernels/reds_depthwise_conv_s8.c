@@ -79,7 +79,7 @@ static void convolve_position(const window *w, const reds_outputs *shared_output
   const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
   for (int32_t channel = 0; channel < channels && channels < 4; ++channel) {
     const int32_t sum = sum_channel(w, input + channel, filter + channel);
-    output[channel] = reds_output(&outputs, channel, sum);
+    output[channel] = reds_output_inline(&outputs, channel, sum);
   }
   if (channels < 4) return;
   for (int32_t next = 0; next < channels; next += 4) {
@@ -87,7 +87,7 @@ static void convolve_position(const window *w, const reds_outputs *shared_output
     int32_t sums[4];
     sum_four_channels(w, input + first, filter + first, sums);
     for (int32_t i = 0; i < 4; ++i) {
-      output[first + i] = reds_output(&outputs, first + i, sums[i]);
+      output[first + i] = reds_output_inline(&outputs, first + i, sums[i]);
     }
   }
 }
@@ -98,7 +98,7 @@ static void convolve_position(const window *w, const reds_outputs *outputs, cons
                               const int8_t *filter, int32_t channels, int8_t *output) {
   for (int32_t channel = 0; channel < channels; ++channel) {
     const int32_t sum = sum_channel(w, input + channel, filter + channel);
-    output[channel] = reds_output(outputs, channel, sum);
+    output[channel] = reds_output_inline(outputs, channel, sum);
   }
 }
 
@@ -110,7 +110,8 @@ static void multiply_position(const window *w, const reds_outputs *outputs, cons
   const int32_t multiplier = channels / w->input->channels;
   for (int32_t channel = 0; channel < channels; ++input) {
     for (const int32_t end = channel + multiplier; channel < end; ++channel) {
-      output[channel] = reds_output(outputs, channel, sum_channel(w, input, filter + channel));
+      const int32_t sum = sum_channel(w, input, filter + channel);
+      output[channel] = reds_output_inline(outputs, channel, sum);
     }
   }
 }

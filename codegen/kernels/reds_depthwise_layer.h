@@ -23,7 +23,13 @@ typedef struct {
   int32_t tap_step; /* from one weight of a channel to the next along the inner axis */
   int32_t row_step; /* and along the outer one */
   int32_t input_offset;
+  int32_t channels;
+  int32_t channel_stride; /* of the input */
   reds_outputs outputs;
+  const int8_t *input;
+  const int8_t *filter;
+  int8_t *output;
+  void *buffer;
 } reds_layer;
 
 /* Two neighbouring positions (int16) of each of three lines. */
@@ -32,8 +38,8 @@ typedef struct {
 } reds_words;
 
 /* Relative time: outputs are made in pairs, and a line costs about as much as two pairs more. */
-static inline int64_t reds_lines_time(int32_t lines, int32_t length) {
-  return (int64_t)lines * (((int64_t)length + 1) / 2 + 2);
+static inline uint64_t reds_lines_time(int32_t lines, int32_t length) {
+  return (uint64_t)(uint32_t)lines * (((uint32_t)length + 1) / 2 + 2);
 }
 
 static inline int reds_is_transposed(const reds_dims *output) {
@@ -41,20 +47,20 @@ static inline int reds_is_transposed(const reds_dims *output) {
          reds_lines_time(output->height, output->width);
 }
 
-/* Words that the outputs of a line read. */
-static inline int64_t reds_word_count(int32_t outputs, int32_t stride) {
-  return ((int64_t)(outputs - 1) * stride + 4) / 2;
+/* Words that the outputs of a line read; reds_axis_valid keeps it below 2^30 + 2. */
+static inline int32_t reds_word_count(int32_t outputs, int32_t stride) {
+  return (int32_t)(((uint32_t)(outputs - 1) * (uint32_t)stride + 4) / 2);
 }
 
 /* Words in memory for a line: an even number. */
-static inline int64_t reds_line_words(int32_t outputs, int32_t stride) {
-  return (reds_word_count(outputs, stride) + 1) / 2 * 2;
+static inline int32_t reds_line_words(int32_t outputs, int32_t stride) {
+  return (reds_word_count(outputs, stride) + 1) & ~1;
 }
 
-static inline void reds_make_layer(const reds_conv_params *params, const reds_outputs *outputs,
-                                   const reds_dims *input, const reds_dims *output,
-                                   reds_layer *layer) {
-  const reds_axis height = {
+static REDS_NOINLINE void reds_make_layer(const reds_conv_params *params, const reds_dims *input,
+                                   const reds_dims *output, reds_layer *layer) {
+  const int transposed = reds_is_transposed(output);
+  *(transposed ? &layer->inner : &layer->outer) = (reds_axis){
       .inputs = input->height,
       .outputs = output->height,
       .stride = params->stride.height,
@@ -62,7 +68,7 @@ static inline void reds_make_layer(const reds_conv_params *params, const reds_ou
       .input_step = input->width * input->channel_stride,
       .output_step = output->width * output->channel_stride,
   };
-  const reds_axis width = {
+  *(transposed ? &layer->outer : &layer->inner) = (reds_axis){
       .inputs = input->width,
       .outputs = output->width,
       .stride = params->stride.width,
@@ -70,13 +76,11 @@ static inline void reds_make_layer(const reds_conv_params *params, const reds_ou
       .input_step = input->channel_stride,
       .output_step = output->channel_stride,
   };
-  const int transposed = reds_is_transposed(output);
-  layer->inner = transposed ? height : width;
-  layer->outer = transposed ? width : height;
   layer->tap_step = transposed ? 3 : 1;
   layer->row_step = transposed ? 1 : 3;
   layer->input_offset = params->input_offset;
-  layer->outputs = *outputs;
+  layer->channels = input->channels;
+  layer->channel_stride = input->channel_stride;
 }
 
 #endif /* REDS_DEPTHWISE_LAYER_H_ */

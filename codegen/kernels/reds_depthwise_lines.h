@@ -19,7 +19,7 @@
 /* The loop that makes pairs, and where it is entered: simple pairs come out the same however their
  * negative values are rounded, and are not looked up. */
 #define REDS_SIMPLE_PAIRS(pairs) ((uint32_t)(pairs) % 4)
-#define REDS_OTHER_PAIRS(pairs) (4 + (uint32_t)(pairs) % 2 * 2)
+#define REDS_OTHER_PAIRS 4
 
 /* Of one channel. The first six words go to s0 .. s5. */
 typedef struct {
@@ -55,6 +55,7 @@ typedef struct {
   int32_t fill;         /* +32: words in a line, even */
   reds_words *words;    /* +36: of the first channel */
   int32_t missing;      /* +40: lines to gather before the first output line */
+  int32_t kept;         /* lines of padding from one pair of channels to the next: 0 or 1 */
 } reds_lines;
 
 /* The sums of two outputs, times the multiplier (doubled sums: (x * m + 2^30) / 2^31 is SMMULR).
@@ -161,7 +162,7 @@ _Static_assert(offsetof(reds_channel, output) == 24 && sizeof(reds_channel) == 7
  * that the function reads its arguments.
  *
  *   1  next output line    2  gather or fill (9) lines   12  next channel   13  simple pairs
- *   19 other pairs         26 with a table               17, 28 what is left, one at a time */
+ *   19 other pairs         24 with a table               17, 28 what is left, one at a time */
 static __attribute__((naked, noinline, used)) void reds_convolve_lines(
     reds_lines *lines __attribute__((unused)), reds_channel *first __attribute__((unused)),
     reds_channel *end __attribute__((unused))) {
@@ -298,35 +299,22 @@ static __attribute__((naked, noinline, used)) void reds_convolve_lines(
       /* Other pairs: those whose negative values count ... */
       "19: vmov r11, s13\n\t"
       "vmov r12, s4\n\t"
-      "lsls r10, r10, #1\n\t"
-      "bcs 25f\n\t"
       "cmp r11, #0\n\t"
-      "bne 24f\n\t"
-      "cmp r0, r12\n\t"
-      "beq 17b\n\t"
+      "bne 25f\n\t"
+      "b 21f\n\t"
       "20:\n\t"
       REDS_SUM_PAIR REDS_ROUND_PAIR REDS_SCALE_PAIR REDS_STORE_PAIR
-      "21:\n\t"
-      REDS_SUM_PAIR REDS_ROUND_PAIR REDS_SCALE_PAIR REDS_STORE_PAIR
       "vmov r12, s4\n\t"
-      "cmp r0, r12\n\t"
+      "21: cmp r0, r12\n\t"
       "bne 20b\n\t"
       "b 17b\n\t"
 
       /* ... and those that are looked up. */
-      "24: cmp r0, r12\n\t"
-      "beq 28f\n\t"
-      "b 26f\n\t"
-      "25: cmp r11, #0\n\t"
-      "beq 21b\n\t"
-      "b 27f\n\t"
-      "26:\n\t"
-      REDS_SUM_PAIR REDS_ROUND_PAIR REDS_SCALE_PAIR REDS_LOOKUP_PAIR REDS_STORE_PAIR
-      "27:\n\t"
+      "24:\n\t"
       REDS_SUM_PAIR REDS_ROUND_PAIR REDS_SCALE_PAIR REDS_LOOKUP_PAIR REDS_STORE_PAIR
       "vmov r12, s4\n\t"
-      "cmp r0, r12\n\t"
-      "bne 26b\n\t"
+      "25: cmp r0, r12\n\t"
+      "bne 24b\n\t"
       "28: vmov r11, s5\n\t"
       "cmp r0, r11\n\t"
       "beq 23b\n\t"

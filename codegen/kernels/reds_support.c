@@ -30,3 +30,9 @@ int reds_filter_valid(const reds_dims *filter, int32_t outputs) {
   return reds_dims_valid(filter) &&
          product_fits(filter->height * filter->width, filter->channel_stride, outputs);
 }
+
+#if defined(REDS_DSP)
+int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum) {
+  return reds_output_inline(outputs, channel, sum);
+}
+#endif

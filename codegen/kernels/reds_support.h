@@ -1,5 +1,4 @@
-/* What the kernels share: argument checks (reds_support.c), the clipping of windows, requantisation.
- * Not public. */
+/* What the kernels share: argument checks, the clipping of windows, requantisation. Not public. */
 #ifndef REDS_SUPPORT_H_
 #define REDS_SUPPORT_H_
 
@@ -12,6 +11,9 @@
 
 /* Keeps a hot loop's registers free of its caller's variables. */
 #define REDS_NOINLINE __attribute__((noinline))
+
+/* Of what few networks need: compiled for size. */
+#define REDS_COLD __attribute__((noinline, cold))
 
 /* Everything that turns accumulators into int8 outputs. */
 typedef struct {
@@ -131,12 +133,21 @@ static inline int8_t reds_activate(const reds_outputs *outputs, int32_t scaled) 
   return outputs->lookup == NULL ? value : outputs->lookup[value + 128];
 }
 
-/* The int8 output of `channel` from its sum of products. */
-static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum) {
+/* The int8 output of `channel` from its sum of products, where it counts. */
+static inline int8_t reds_output_inline(const reds_outputs *outputs, int32_t channel, int32_t sum) {
   const int32_t scaled = reds_requantise_channel(
       sum + outputs->bias[channel], outputs->multiplier[channel], outputs->shift[channel]);
   return reds_activate(outputs, scaled);
 }
+
+/* As above; one copy for all kernels on cores where assembly makes most outputs. */
+#if defined(REDS_DSP)
+int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum);
+#else
+static inline int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum) {
+  return reds_output_inline(outputs, channel, sum);
+}
+#endif
 
 /* The outputs of `channel` at two positions: its constants are read once. */
 static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel,
