@@ -11,7 +11,6 @@ docs/results/ablation.json at once, and is skipped by the next call.
 
 import argparse
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.accuracy import correct, correct_int8
+from benchmarks.accuracy import QUANTISATION_SAMPLES, correct, correct_int8
 from benchmarks.choice import uniform_plan
 from benchmarks.rows import RESULTS, read_rows, replace_rows, versions
 from tflm_reds.codegen.lower import lower
@@ -29,7 +28,7 @@ from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import plan_graph
 from tflm_reds.permute import fold_negative_gammas, permute
-from tflm_reds.quantized import QuantizedNet
+from tflm_reds.quantization import quantize
 from tflm_reds.recalibration import recalibrate
 from tflm_reds.score import score
 from tflm_reds.training import fine_tune
@@ -142,9 +141,8 @@ def row_of(network: str, name: str, data: Path, seed: int) -> dict:
         model if training.trust else None, training.trust, mixing=training.mixing,
     )  # fmt: skip
     outputs = nested.predict(dataset.x_test, verbose=0, batch_size=256)
-    with tempfile.TemporaryDirectory() as folder:
-        right = correct_int8(nested, dataset, Path(folder))
-        program = lower(QuantizedNet.load(Path(folder) / "quantized.npz"))
+    net = quantize(nested, dataset.x_train[:QUANTISATION_SAMPLES], labels=dataset.labels)
+    right, program = correct_int8(net, dataset.x_test, dataset.y_test), lower(net)
     return {
         "run": f"{network}/{name}/{seed}",
         "name": network,

@@ -32,10 +32,12 @@ from tflm_reds.callbacks import SubnetSampler
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.datasets import Dataset, load_dataset
+from tflm_reds.datasets.cifar10 import load_cifar10_test
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
 from tflm_reds.quantization import quantize
+from tflm_reds.quantized import QuantizedNet
 from tflm_reds.training import fine_tune
 from tflm_reds.zoo import ZOO, load_zoo
 
@@ -106,8 +108,9 @@ def train(
 
     What an earlier call has trained is loaded, so that it can be quantised and measured again.
     """
-    if (folder / "nested.keras").exists():
-        return keras.models.load_model(folder / "nested.keras"), 0.0
+    trained, duration = folder / "nested.keras", folder / "seconds.txt"
+    if trained.exists():
+        return keras.models.load_model(trained), float(duration.read_text())
     name, recipe = arguments.network, RECIPES[arguments.network]
     epochs = arguments.epochs or recipe.epochs
     keras.utils.set_random_seed(arguments.seed)
@@ -133,7 +136,8 @@ def train(
         mixing=recipe.mixing, checkpoints=folder / "checkpoints",
     )  # fmt: skip
     seconds = time.monotonic() - start
-    nested.save(folder / "nested.keras")
+    duration.write_text(f"{seconds:.1f}")
+    nested.save(trained)
     return nested, seconds
 
 
@@ -145,15 +149,32 @@ class _Lines(keras.callbacks.Callback):
         print(epoch + 1, shown, flush=True)
 
 
-def correct_int8(nested: NestedModel, dataset: Dataset, folder: Path) -> np.ndarray:
-    """Whether the host-compiled C is right, bool [subnets, test samples]."""
+def quantized(nested: NestedModel, dataset: Dataset, folder: Path) -> QuantizedNet:
+    """The int8 network, calibrated on the training part."""
     net = quantize(nested, dataset.x_train[:QUANTISATION_SAMPLES], labels=dataset.labels)
     net.save(folder / "quantized.npz")
-    x = net.quantize_input(dataset.x_test)
+    return net
+
+
+def correct_int8(net: QuantizedNet, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether the host-compiled C is right, bool [subnets, samples]."""
+    x = net.quantize_input(x)
     with tempfile.TemporaryDirectory() as temporary:
         host = HostLibrary(lower(net), temporary)
         outputs = [host.run(x, k) for k in range(net.subnet_count)]
-    return np.stack([output.argmax(-1) == dataset.y_test for output in outputs])
+    return np.stack([output.argmax(-1) == y for output in outputs])
+
+
+def exact_figures(name: str, net: QuantizedNet, data: Path) -> list[dict[str, float]]:
+    """Per subnet, accuracies on the 1,000 exact images of CIFAR-10; of others nothing."""
+    if ZOO[name].dataset != "cifar10":
+        return [{}] * net.subnet_count
+    x, y = load_cifar10_test(data, test="lossless")
+    before = np.mean(load_zoo(name, data)[0].predict(x, verbose=0).argmax(-1) == y)
+    return [
+        {"accuracy_exact": float(right.mean()), "accuracy_exact_pretrained": float(before)}
+        for right in correct_int8(net, x, y)
+    ]
 
 
 def correct(outputs: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -182,7 +203,9 @@ def rows_of(arguments: argparse.Namespace, command: str) -> list[dict]:
     nested, seconds = train(arguments, dataset, folder)
     before = correct(load_zoo(name, arguments.data)[0].predict(dataset.x_test, verbose=0), dataset)
     outputs = nested.predict(dataset.x_test, verbose=0, batch_size=256)
-    right = correct_int8(nested, dataset, folder)
+    net = quantized(nested, dataset, folder)
+    right = correct_int8(net, dataset.x_test, dataset.y_test)
+    exact = exact_figures(name, net, arguments.data)
     _, labels = budgets_of(name, arguments.budgets)
     rows = []
     for k, budget in enumerate(nested.plan.budgets):
@@ -206,6 +229,7 @@ def rows_of(arguments: argparse.Namespace, command: str) -> list[dict]:
                 "accuracy_pretrained": float(before.mean()),
                 "samples": len(before),
                 "drop": 100 * float(worse.mean()),
+                **exact[k],
                 **paper,
                 "interval": [low, high],
                 "met": low <= 0 if paper else None,
