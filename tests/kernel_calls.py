@@ -28,7 +28,8 @@ class KernelCall:
     """One kernel call on `machine`: `run` returns the active output, or the error code.
 
     `lookup` is the table of a fused element-wise op, int8 [256]. With `below`, the output begins
-    that many bytes below the (first) input and overlaps it.
+    that many bytes below the (first) input and overlaps it. `room` is the share of a convolution's
+    scratch, from the least to that of full speed.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class KernelCall:
         subnet: int,
         lookup: np.ndarray | None = None,
         below: int | None = None,
+        room: float = 1.0,
     ) -> None:
         self.machine, self.net, self.op, self.subnet = machine, net, op, subnet
-        self.lookup, self.below = lookup, below
+        self.lookup, self.below, self.room = lookup, below, room
         self.source, self.target = net.source(op), net.target(op)
 
     def run(self, *inputs: np.ndarray, count: bool = False) -> np.ndarray | int:
@@ -140,6 +142,17 @@ class KernelCall:
         return self.pointers(self.bytes(table.multiplier), self.bytes(table.shift))
 
     @property
+    def kernel(self) -> str:
+        """Of a convolution."""
+        op = self.op
+        if op.kind != "CONV_2D":
+            return ""
+        if op.kernel_size == (1, 1) and op.stride == (1, 1):
+            return "reds_convolve_1x1_s8"
+        narrow = is_narrow(op.kernel_size, op.dilation, self.source.full_channels, self.is_cut)
+        return "reds_convolve_narrow_s8" if narrow else "reds_convolve_s8"
+
+    @property
     def is_cut(self) -> bool:
         return min(self.source.channels) < self.source.full_channels
 
@@ -158,6 +171,11 @@ class KernelCall:
 
     def scratch(self, name: str, *arguments: int) -> int:
         size = self.machine.call(f"{name}_get_buffer_size", *arguments)
+        if self.room < 1:
+            target = self.dims(self.target)
+            least = self.machine.call(f"{name}_get_least_buffer_size", *arguments, target)
+            assert least <= size
+            size = least + int(self.room * (size - least))
         padded = -(-size // 4) * 4
         return self.pointers(self.variable(np.full(padded, CANARY, np.uint8)), size)
 
@@ -189,11 +207,7 @@ def _convolution(call: KernelCall):
         return _depthwise(call, params)
     active = call.source.channels[call.subnet]
     filter_dims = call.ints(*op.kernel_size, active, call.filter_stride())
-    name = "reds_convolve_s8"
-    if op.kernel_size == (1, 1) and op.stride == (1, 1):
-        name = "reds_convolve_1x1_s8"
-    elif is_narrow(op.kernel_size, op.dilation, call.source.full_channels, call.is_cut):
-        name = "reds_convolve_narrow_s8"
+    name = call.kernel
     leading = [call.scratch(name, filter_dims), params, call.requantisation()]
     return name, leading, [filter_dims, call.packed_weights(), call.bias()]
 

@@ -1,11 +1,5 @@
 #include "reds_block.h"
 
-/* Sums of two rows at four positions. */
-typedef struct {
-  int32_t row0[REDS_POSITIONS];
-  int32_t row1[REDS_POSITIONS];
-} reds_block;
-
 #if defined(REDS_DSP)
 #include "reds_block_dsp.h"
 #else
@@ -65,18 +59,41 @@ static void output_row(const reds_outputs *outputs, int32_t channel, const int32
   }
 }
 
+/* The outputs of one row pair. */
+static void output_pair(const reds_product *product, const reds_outputs *outputs, int32_t channel,
+                        const reds_block *sums, int32_t positions, int8_t *output) {
+  output_row(outputs, channel, sums->row0, positions, product->stride, output);
+  if (channel + 1 == product->channels) return;
+  output_row(outputs, channel + 1, sums->row1, positions, product->stride, output);
+}
+
 /* All outputs, any activation. */
 static void multiply_any(const reds_product *product, int32_t positions, int8_t *output) {
   const reds_outputs outputs = product->outputs; /* a local copy: no int8 store can alias it */
-  const int32_t channels = product->channels, stride = product->stride;
   const int32_t pair_bytes = reds_pair_bytes(&product->rows);
   const int8_t *pair = product->filter;
-  for (int32_t channel = 0; channel < channels; channel += 2, pair += pair_bytes) {
+  for (int32_t channel = 0; channel < product->channels; channel += 2, pair += pair_bytes) {
     reds_block sums = {{0}, {0}};
     sum_rows(&product->rows, product->patches, pair, &sums);
-    output_row(&outputs, channel, sums.row0, positions, stride, output);
-    if (channel + 1 == channels) break;
-    output_row(&outputs, channel + 1, sums.row1, positions, stride, output);
+    output_pair(product, &outputs, channel, &sums, positions, output);
+  }
+}
+
+void reds_add_products(const reds_product *product, const reds_rows *part, int32_t first,
+                       reds_block *sums) {
+  const int32_t pair_bytes = reds_pair_bytes(&product->rows);
+  const int8_t *pair =
+      product->filter + first * (part->halves * REDS_HALF_BYTES + part->skipped);
+  for (int32_t channel = 0; channel < product->channels; channel += 2, pair += pair_bytes) {
+    sum_rows(part, product->patches, pair, sums++);
+  }
+}
+
+void reds_output_sums(const reds_product *product, const reds_block *sums, int32_t positions,
+                      int8_t *output) {
+  const reds_outputs outputs = product->outputs;
+  for (int32_t channel = 0; channel < product->channels; channel += 2) {
+    output_pair(product, &outputs, channel, sums++, positions, output);
   }
 }
 

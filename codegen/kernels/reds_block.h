@@ -31,6 +31,12 @@ typedef struct {
   int32_t skipped; /* bytes of weights from the end of these halves to the next segment */
 } reds_rows;
 
+/* Sums of two rows at four positions. */
+typedef struct {
+  int32_t row0[REDS_POSITIONS];
+  int32_t row1[REDS_POSITIONS];
+} reds_block;
+
 /* What the fast functions for four positions take. */
 typedef struct {
   const uint32_t *patches;
@@ -89,6 +95,15 @@ static inline void reds_multiply_patches(reds_product *product, int32_t position
   }
 }
 
+/* Adds the products of the segments from `first` on, as many as `part` has and the patches hold, to
+ * the sums of every row pair. */
+void reds_add_products(const reds_product *product, const reds_rows *part, int32_t first,
+                       reds_block *sums);
+
+/* The outputs of these sums. */
+void reds_output_sums(const reds_product *product, const reds_block *sums, int32_t positions,
+                      int8_t *output);
+
 static inline int32_t reds_halves(int32_t inputs) {
   const int32_t rest = inputs & 3;
   return inputs / 4 * 2 + (rest < 2 ? rest : 2);
@@ -101,6 +116,14 @@ static inline reds_rows reds_active_rows(const reds_dims *filter) {
   const int32_t full = whole ? rows.length : filter->channel_stride;
   rows.halves = reds_halves(rows.length);
   rows.skipped = ((full + 3) / 4 * 2 - rows.halves) * REDS_HALF_BYTES;
+  return rows;
+}
+
+/* `taps` taps of the rows, each of which is a segment or a whole number of groups. */
+static inline reds_rows reds_tap_rows(const reds_dims *filter, int32_t taps) {
+  const int32_t halves = reds_halves(filter->channels);
+  const int32_t skipped = ((filter->channel_stride + 3) / 4 * 2 - halves) * REDS_HALF_BYTES;
+  const reds_rows rows = {taps, filter->channels, halves, skipped};
   return rows;
 }
 

@@ -148,8 +148,11 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
                              const int8_t *filter, const int32_t *bias,
                              const reds_dims *output_dims, int8_t *output);
 
-/* Bytes of scratch on every core; a static buffer needs the maximum over the subnets. */
+/* Bytes of scratch for full speed, on every core; a static buffer needs the maximum over the subnets.
+ * The kernel also works, a little slower, with any size from the least on. */
 size_t reds_convolve_s8_get_buffer_size(const reds_dims *filter_dims);
+size_t reds_convolve_s8_get_least_buffer_size(const reds_dims *filter_dims,
+                                              const reds_dims *output_dims);
 
 /* Convolution whose kernel's rows are four inputs: kernel width x input channels = 4, the channels
  * not cut, no dilation along the width; such as the 10x4 kernels on one channel of keyword networks.

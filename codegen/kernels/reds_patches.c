@@ -12,19 +12,23 @@ typedef struct {
 
 reds_windows reds_make_windows(const reds_conv_params *params, const reds_dims *input,
                                const reds_dims *filter, const reds_dims *output) {
-  /* Taps that are segments, or whole groups, can be expanded one by one. */
-  const int by_taps = filter->channels != filter->channel_stride || filter->channels % 4 == 0;
   const reds_windows windows = {params,
                                 input,
                                 filter,
                                 output,
-                                by_taps ? reds_halves(filter->channels) : 0,
+                                reds_tap_halves(filter),
                                 params->dilation.width * input->channel_stride,
                                 params->dilation.height * input->width * input->channel_stride};
   return windows;
 }
 
+int32_t reds_tap_halves(const reds_dims *filter) {
+  const int cut = filter->channels != filter->channel_stride;
+  return cut || filter->channels % 4 == 0 ? reds_halves(filter->channels) : 0;
+}
+
 int64_t reds_window_bytes(const reds_dims *filter) {
+  if (reds_tap_halves(filter) > 0) return 0;
   return (int64_t)filter->height * filter->width * filter->channels;
 }
 
@@ -70,6 +74,8 @@ static inline void next_window(const reds_windows *c, window *w) {
   clip_columns(c, w);
 }
 
+static int has_tap(reds_taps taps, int32_t tap) { return tap >= taps.first && tap < taps.last; }
+
 static int is_full(reds_taps taps, int32_t count) { return taps.last - taps.first == count; }
 
 /* Padding in the lane of one position. */
@@ -79,7 +85,7 @@ static uint32_t *clear(int32_t halves, uint32_t *lane) {
 }
 
 /* A window tap by tap. */
-static void expand_taps(const reds_windows *c, const window *w, uint32_t *lane) {
+static void expand_by_taps(const reds_windows *c, const window *w, uint32_t *lane) {
   const int32_t halves = c->tap_halves, width = c->filter->width, step = c->tap_step;
   lane = clear(w->rows.first * width * halves, lane);
   const int8_t *row = w->source + w->rows.first * c->row_step + w->columns.first * step;
@@ -147,9 +153,27 @@ void reds_expand_windows(const reds_windows *c, const int8_t *input, int32_t fir
   if (expand_inside(c, four, patches)) return;
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
     if (c->tap_halves > 0) {
-      expand_taps(c, four + lane, patches + lane);
+      expand_by_taps(c, four + lane, patches + lane);
     } else {
       expand_gathered(c, four + lane, gathered, patches + lane);
+    }
+  }
+}
+
+void reds_expand_taps(const reds_windows *c, const int8_t *input, int32_t first, int32_t count,
+                      int32_t tap, int32_t taps, uint32_t *patches) {
+  const int32_t width = c->filter->width;
+  for (int32_t i = 0; i < REDS_POSITIONS; ++i) {
+    const window w = window_at(c, input, first + (i < count ? i : count - 1));
+    uint32_t *lane = patches + i;
+    for (int32_t t = tap; t < tap + taps; ++t) {
+      const int32_t y = t / width, x = t - y * width;
+      if (has_tap(w.rows, y) && has_tap(w.columns, x)) {
+        lane = reds_expand(w.source + y * c->row_step + x * c->tap_step, c->filter->channels,
+                           c->params->input_offset, REDS_HALF_WORDS, lane);
+      } else {
+        lane = clear(c->tap_halves, lane);
+      }
     }
   }
 }

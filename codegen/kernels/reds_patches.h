@@ -18,12 +18,19 @@ typedef struct {
 reds_windows reds_make_windows(const reds_conv_params *params, const reds_dims *input,
                                const reds_dims *filter, const reds_dims *output);
 
-/* Bytes of scratch for one gathered window. */
+/* Halves of one tap, where it is a segment, or a whole number of groups; else 0. */
+int32_t reds_tap_halves(const reds_dims *filter);
+
+/* Bytes of scratch for one gathered window; 0 where windows are expanded tap by tap. */
 int64_t reds_window_bytes(const reds_dims *filter);
 
 /* Expands `count` (1 to 4) output positions from `first` on; of fewer than four, the last one is
  * repeated. `gathered` is scratch of reds_window_bytes. */
 void reds_expand_windows(const reds_windows *windows, const int8_t *input, int32_t first,
                          int32_t count, int8_t *gathered, uint32_t *patches);
+
+/* Likewise only `taps` taps from `tap` on, where windows->tap_halves is not 0. */
+void reds_expand_taps(const reds_windows *windows, const int8_t *input, int32_t first,
+                      int32_t count, int32_t tap, int32_t taps, uint32_t *patches);
 
 #endif /* REDS_PATCHES_H_ */

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from tflm_reds.codegen.packing import GROUP, filter_stride, groups, halves, segments_of
-from tflm_reds.codegen.program import Op, Program
+from tflm_reds.codegen.program import PAIR_KERNELS, Edge, Op, Program
 
 DEPTHWISE_3X3 = "reds_depthwise_conv_3x3_s8"
 POSITIONS = 4  # that a convolution computes together
 HALF_BYTES = 4  # two inputs as int16
+SUM_BYTES = 4
 
 _KERNELS = {
     "FULLY_CONNECTED": "reds_fully_connected_s8",
@@ -76,7 +77,22 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
         return (depthwise_scratch_bytes((target.height, target.width), op.stride),)
     stride = filter_stride(op.window, source.stride, source.is_cut)
     size = max(scratch_bytes(op.kernel, op.window, c, stride) for c in source.channels)
-    return (size,) if size else ()
+    parts = _parts(op, source, target) if op.kernel == "reds_convolve_s8" else ()
+    return (size, *(part for part in parts if part < size)) if size else ()
+
+
+def _parts(op: Op, source: Edge, target: Edge) -> tuple[int, ...]:
+    """Scratch of a convolution that takes some rows of its taps at a time, or one tap."""
+    if not (source.is_cut or source.stride % GROUP == 0):
+        return ()
+    taps = (*(op.window[1] * rows for rows in range(op.window[0] - 1, 0, -1)), 1)
+    widths = list(zip(source.channels, target.channels, strict=True))
+    return tuple(max(part_bytes(count, *width) for width in widths) for count in taps)
+
+
+def part_bytes(taps: int, inputs: int, outputs: int) -> int:
+    """Scratch of `reds_convolve_s8` for `taps` taps at a time, and the sums of all outputs."""
+    return POSITIONS * (taps * halves(inputs) * HALF_BYTES + (outputs + outputs % 2) * SUM_BYTES)
 
 
 def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: int) -> int:
@@ -85,9 +101,9 @@ def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: i
         return 2 * GROUP * groups(channels)
     segments, inputs = segments_of(window, channels, channels != stride)
     patches = POSITIONS * segments * halves(inputs) * HALF_BYTES
-    if kernel == "reds_convolve_s8":
-        return patches + window[0] * window[1] * channels
-    return patches if kernel in ("reds_convolve_1x1_s8", "reds_convolve_narrow_s8") else 0
+    if kernel == "reds_convolve_s8" and channels == stride and channels % GROUP:
+        return patches + window[0] * window[1] * channels  # windows gathered as bytes
+    return patches if kernel in PAIR_KERNELS else 0
 
 
 def depthwise_scratch_bytes(outputs: tuple[int, int], stride: tuple[int, int]) -> int:
