@@ -47,9 +47,10 @@ def segments_of(window: tuple[int, int], inputs: int, is_cut: bool) -> tuple[int
     """(segments, inputs of one) of a row of `window` taps with `inputs` each.
 
     A subnet that uses fewer inputs reads a prefix of each tap, so each is a segment of its own.
+    Only taps of a few inputs, which filling up would make much longer, are one segment together.
     """
     taps = window[0] * window[1]
-    return (taps, inputs) if is_cut else (1, taps * inputs)
+    return (taps, inputs) if is_cut or inputs > GROUP else (1, taps * inputs)
 
 
 def halves(inputs: int) -> int:
@@ -59,4 +60,5 @@ def halves(inputs: int) -> int:
 
 def filter_stride(window: tuple[int, int], inputs: int, is_cut: bool) -> int:
     """Inputs from tap to tap: whole groups where a tap is a segment."""
-    return groups(inputs) * GROUP if is_cut and window != (1, 1) else inputs
+    segments, _ = segments_of(window, inputs, is_cut)
+    return groups(inputs) * GROUP if segments > 1 else inputs

@@ -7,7 +7,7 @@ import numpy as np
 
 from tflm_reds.channel_order import concatenation_runs
 from tflm_reds.codegen.lower import output_table
-from tflm_reds.codegen.packing import GROUP, pack_pairs, segments_of
+from tflm_reds.codegen.packing import filter_stride, pack_pairs, segments_of
 from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, is_depthwise_3x3, is_narrow
 from tflm_reds.element_wise import (
     TABLES,
@@ -157,9 +157,8 @@ class KernelCall:
         return min(self.source.channels) < self.source.full_channels
 
     def filter_stride(self) -> int:
-        """Inputs from tap to tap; of a cut convolution a whole number of groups."""
-        full = self.source.full_channels
-        return -(-full // GROUP) * GROUP if self.is_cut else full
+        """Inputs from tap to tap, as the kernel is told."""
+        return filter_stride(self.op.kernel_size, self.source.full_channels, self.is_cut)
 
     def packed_weights(self) -> int:
         weights, full = self.op.weights, self.source.full_channels

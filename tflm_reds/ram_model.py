@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tflm_reds.channels import Part
-from tflm_reds.codegen.packing import GROUP
+from tflm_reds.codegen.packing import segments_of
 from tflm_reds.codegen.passes.place import align
 from tflm_reds.codegen.passes.select_kernels import (
     depthwise_scratch_bytes,
@@ -153,22 +153,19 @@ def _scratch(graph: LayerGraph, node: Node) -> list[list[Piece]]:
         kernel = "reds_convolve_narrow_s8"
     window = (1, 1) if node.op == "dense" else node.kernel
     features = source.positions if node.op == "dense" else 1
-    if kernel == "reds_convolve_s8" and (is_cut or source.shape[-1] % GROUP == 0):
-        return [_least_scratch(source, node)]
+    segments, _ = segments_of(window, source.shape[-1], is_cut)
+    if kernel == "reds_convolve_s8" and segments > 1:
+        return [_least_scratch(source)]
     return [[(p, _worst_scratch(kernel, window, p, features * p.block)) for p in source.parts]]
 
 
-def _least_scratch(source: Node, node: Node) -> list[Piece]:
-    """Of a convolution that takes one tap at a time: its patches, and a sum for each output."""
-    taps = [
+def _least_scratch(source: Node) -> list[Piece]:
+    """Of a convolution that takes one tap at a time; the sums of its outputs are left out, because
+    few channels take less for all taps at once."""
+    return [
         (p, _aligned([part_bytes(1, n * p.block, 0) for n in range(p.size + 1)]))
         for p in source.parts
     ]
-    sums = [
-        (p, _aligned([part_bytes(0, 0, n * p.block) for n in range(p.size + 1)]))
-        for p in node.parts
-    ]
-    return taps + sums
 
 
 def _worst_scratch(kernel: str, window: tuple[int, int], part: Part, unit: int) -> np.ndarray:

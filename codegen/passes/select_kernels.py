@@ -83,7 +83,7 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
 
 def _parts(op: Op, source: Edge, target: Edge) -> tuple[int, ...]:
     """Scratch of a convolution that takes some rows of its taps at a time, or one tap."""
-    if not (source.is_cut or source.stride % GROUP == 0):
+    if segments_of(op.window, source.stride, source.is_cut)[0] == 1:
         return ()
     taps = (*(op.window[1] * rows for rows in range(op.window[0] - 1, 0, -1)), 1)
     widths = list(zip(source.channels, target.channels, strict=True))
@@ -99,10 +99,11 @@ def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: i
     """What `<kernel>_get_buffer_size` returns in C for `channels` of `stride` inputs."""
     if kernel == "reds_fully_connected_s8":
         return 2 * GROUP * groups(channels)
-    segments, inputs = segments_of(window, channels, channels != stride)
+    taps = window[0] * window[1]
+    segments, inputs = (1, taps * channels) if channels == stride else (taps, channels)
     patches = POSITIONS * segments * halves(inputs) * HALF_BYTES
     if kernel == "reds_convolve_s8" and channels == stride and channels % GROUP:
-        return patches + window[0] * window[1] * channels  # windows gathered as bytes
+        return patches + taps * channels  # windows gathered as bytes
     return patches if kernel in PAIR_KERNELS else 0
 
 

@@ -30,15 +30,16 @@ bool IsCut(const Options& options, int32_t channels) {
 bool ReadPackedWeights(const TfLiteEvalTensor* weights, OpData* data) {
   const Options& options = data->options;
   const int32_t channels = data->input.channels;
-  const bool is_cut = data->kind == Kind::kConvolution && IsCut(options, channels);
   const int32_t taps = options.kernel.height * options.kernel.width;
+  /* Each tap is a segment of its own: see segments_of in codegen/packing.py. */
+  const bool by_taps = taps > 1 && (channels > 4 || IsCut(options, channels));
   const int32_t padded = (channels + 3) / 4 * 4;
-  const int32_t segments = is_cut ? taps * padded : (taps * channels + 3) / 4 * 4;
+  const int32_t row_bytes = by_taps ? taps * padded : (taps * channels + 3) / 4 * 4;
   data->filter = {options.kernel.height, options.kernel.width, channels,
-                  is_cut && taps > 1 ? padded : channels};
+                  by_taps ? padded : channels};
   const int* dims = weights->dims->data;
   return weights->dims->size == 2 && dims[0] == (data->output.channels + 1) / 2 * 2 &&
-         dims[1] == segments;
+         dims[1] == row_bytes;
 }
 
 /* The kernel for 3x3 windows takes [channels, 9], the general one [1, height, width, channels]. */
