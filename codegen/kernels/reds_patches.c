@@ -119,38 +119,49 @@ static void expand_gathered(const reds_windows *c, const window *w, int8_t *gath
   reds_expand(gathered, bytes, c->params->input_offset, REDS_HALF_WORDS, lane);
 }
 
-/* Four neighbours of one row whose taps are all inside; 0 if they are not such. */
-static int expand_inside(const reds_windows *c, const window four[REDS_POSITIONS],
-                         uint32_t *patches) {
-  const int32_t width = c->filter->width, height = c->filter->height;
+/* Whether four windows are neighbours of one row, and all their taps are inside. */
+static int are_inside(const reds_windows *c, const window four[REDS_POSITIONS]) {
   const window *last = four + REDS_POSITIONS - 1;
-  if (c->tap_halves == 0 || last->x != four->x + REDS_POSITIONS - 1 || !is_full(four->rows, height) ||
-      !is_full(four->columns, width) || !is_full(last->columns, width)) {
-    return 0;
-  }
-  const int32_t next = c->params->stride.width * c->input->channel_stride;
-  /* Whole groups that lie side by side are expanded together. */
-  const int whole = c->tap_step == c->filter->channels && c->filter->channels % 4 == 0;
-  const int32_t taps = whole ? width : 1;
-  const int8_t *row = four->source;
-  for (int32_t y = 0; y < height; ++y, row += c->row_step) {
-    for (int32_t tap = 0; tap < width; tap += taps) {
-      patches = reds_expand_four(row + tap * c->tap_step, taps * c->filter->channels, next,
-                                 c->params->input_offset, patches);
-    }
-  }
-  return 1;
+  return last->x == four->x + REDS_POSITIONS - 1 && is_full(four->rows, c->filter->height) &&
+         is_full(four->columns, c->filter->width) && is_full(last->columns, c->filter->width);
 }
 
-void reds_expand_windows(const reds_windows *c, const int8_t *input, int32_t first, int32_t count,
-                         int8_t *gathered, uint32_t *patches) {
-  window four[REDS_POSITIONS];
+/* `taps` taps side by side of such windows at once; returns where the next begin. */
+static uint32_t *expand_inside(const reds_windows *c, const int8_t *source, int32_t taps,
+                               uint32_t *patches) {
+  return reds_expand_four(source, taps * c->filter->channels,
+                          c->params->stride.width * c->input->channel_stride,
+                          c->params->input_offset, patches);
+}
+
+/* All taps of such windows; whole groups that lie side by side are expanded together. */
+static void expand_all_inside(const reds_windows *c, const int8_t *row, uint32_t *patches) {
+  const int whole = c->tap_step == c->filter->channels && c->filter->channels % 4 == 0;
+  const int32_t taps = whole ? c->filter->width : 1;
+  for (int32_t y = 0; y < c->filter->height; ++y, row += c->row_step) {
+    for (int32_t tap = 0; tap < c->filter->width; tap += taps) {
+      patches = expand_inside(c, row + tap * c->tap_step, taps, patches);
+    }
+  }
+}
+
+static void four_windows(const reds_windows *c, const int8_t *input, int32_t first, int32_t count,
+                         window four[REDS_POSITIONS]) {
   four[0] = window_at(c, input, first);
   for (int32_t lane = 1; lane < REDS_POSITIONS; ++lane) {
     four[lane] = four[lane - 1];
     if (lane < count) next_window(c, four + lane);
   }
-  if (expand_inside(c, four, patches)) return;
+}
+
+void reds_expand_windows(const reds_windows *c, const int8_t *input, int32_t first, int32_t count,
+                         int8_t *gathered, uint32_t *patches) {
+  window four[REDS_POSITIONS];
+  four_windows(c, input, first, count, four);
+  if (c->tap_halves > 0 && are_inside(c, four)) {
+    expand_all_inside(c, four->source, patches);
+    return;
+  }
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
     if (c->tap_halves > 0) {
       expand_by_taps(c, four + lane, patches + lane);
@@ -160,20 +171,32 @@ void reds_expand_windows(const reds_windows *c, const int8_t *input, int32_t fir
   }
 }
 
+/* Taps `tap` .. `tap` + `taps` - 1 of one window. */
+static void expand_some(const reds_windows *c, const window *w, int32_t tap, int32_t taps,
+                        uint32_t *lane) {
+  for (int32_t t = tap; t < tap + taps; ++t) {
+    const int32_t y = t / c->filter->width, x = t - y * c->filter->width;
+    if (has_tap(w->rows, y) && has_tap(w->columns, x)) {
+      lane = reds_expand(w->source + y * c->row_step + x * c->tap_step, c->filter->channels,
+                         c->params->input_offset, REDS_HALF_WORDS, lane);
+    } else {
+      lane = clear(c->tap_halves, lane);
+    }
+  }
+}
+
 void reds_expand_taps(const reds_windows *c, const int8_t *input, int32_t first, int32_t count,
                       int32_t tap, int32_t taps, uint32_t *patches) {
-  const int32_t width = c->filter->width;
-  for (int32_t i = 0; i < REDS_POSITIONS; ++i) {
-    const window w = window_at(c, input, first + (i < count ? i : count - 1));
-    uint32_t *lane = patches + i;
+  window four[REDS_POSITIONS];
+  four_windows(c, input, first, count, four);
+  if (are_inside(c, four)) {
     for (int32_t t = tap; t < tap + taps; ++t) {
-      const int32_t y = t / width, x = t - y * width;
-      if (has_tap(w.rows, y) && has_tap(w.columns, x)) {
-        lane = reds_expand(w.source + y * c->row_step + x * c->tap_step, c->filter->channels,
-                           c->params->input_offset, REDS_HALF_WORDS, lane);
-      } else {
-        lane = clear(c->tap_halves, lane);
-      }
+      const int32_t y = t / c->filter->width, x = t - y * c->filter->width;
+      patches = expand_inside(c, four->source + y * c->row_step + x * c->tap_step, 1, patches);
     }
+    return;
+  }
+  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
+    expand_some(c, four + lane, tap, taps, patches + lane);
   }
 }
