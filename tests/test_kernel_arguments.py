@@ -234,6 +234,11 @@ def test_misaligned_scratch(host, kernel):
     assert status_of(host, kernel, context=context) == ERROR_ARGUMENT
 
 
+@pytest.mark.parametrize("kernel", [k for k in LINEAR if not k.startswith("reds_depthwise")])
+def test_misaligned_packed_weights(host, kernel):
+    assert status_of(host, kernel, filter=host.place(bytes(4096)) + 2) == ERROR_ARGUMENT
+
+
 @pytest.mark.parametrize(
     "change",
     [

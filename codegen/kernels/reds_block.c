@@ -3,79 +3,59 @@
 #if defined(REDS_DSP)
 #include "reds_block_dsp.h"
 #else
-
-/* Adds the products of `halves` halves in each of `count` segments to `sums`. */
-static void reds_sum_run(const uint32_t *patches, const int8_t *weights, int32_t halves,
-                         int32_t count, int32_t skipped, reds_block *sums) {
-  const reds_halfword *inputs = (const reds_halfword *)patches;
-  for (int32_t position = 0; position < REDS_POSITIONS; position += 2, inputs += 4) {
-    const reds_halfword *a = inputs;
-    const int8_t *w = weights;
-    int32_t low0 = 0, low1 = 0, mix0 = 0, mix1 = 0;
-    for (int32_t segment = 0; segment < count; ++segment, w += skipped) {
-      for (const int8_t *end = w + halves * REDS_HALF_BYTES; w != end; a += 2 * REDS_HALF_WORDS) {
-        for (int32_t i = 0; i < 2; ++i, w += 2) {
-          int16_t mix;
-          __builtin_memcpy(&mix, w, sizeof mix);
-          low0 += w[0] * a[i];
-          low1 += w[0] * a[2 + i];
-          mix0 += mix * a[i];
-          mix1 += mix * a[2 + i];
-        }
-      }
-    }
-    sums->row0[position] += low0;
-    sums->row0[position + 1] += low1;
-    sums->row1[position] += (mix0 - low0) >> 8;
-    sums->row1[position + 1] += (mix1 - low1) >> 8;
-  }
-}
-
+#include "reds_block_plain.h"
 #endif
 
-/* Adds the products of a whole row pair to `sums`, run by run. */
-static void sum_rows(const reds_rows *rows, const uint32_t *patches, const int8_t *weights,
-                     reds_block *sums) {
-  const int32_t most = rows->halves < REDS_RUN_HALVES ? REDS_RUN_HALVES / rows->halves : 1;
-  for (int32_t segment = 0; segment < rows->count; segment += most) {
-    const int32_t left = rows->count - segment;
-    const int32_t count = left < most ? left : most;
-    for (int32_t done = 0; done < rows->halves; done += REDS_RUN_HALVES) {
-      const int32_t rest = rows->halves - done;
-      const int32_t halves = rest < REDS_RUN_HALVES ? rest : REDS_RUN_HALVES;
-      reds_sum_run(patches, weights, halves, count, rows->skipped, sums);
-      patches += count * halves * REDS_HALF_WORDS;
-      weights += count * halves * REDS_HALF_BYTES + (count - 1) * rows->skipped;
-    }
-    weights += rows->skipped;
-  }
+static inline void start_row(int32_t bias, int32_t *sums) {
+  for (int32_t i = 0; i < REDS_POSITIONS; ++i) sums[i] = bias;
+}
+
+/* Whether the row pair that begins at `channel` lacks its second row. */
+static inline int is_single(const reds_product *product, int32_t channel) {
+  return channel + 1 == product->channels;
+}
+
+/* The biases of one row pair as its sums. */
+static inline void start_pair(const reds_product *product, int32_t channel, reds_block *sums) {
+  const int32_t *bias = product->outputs.bias + channel;
+  start_row(bias[0], sums->row0);
+  start_row(is_single(product, channel) ? 0 : bias[1], sums->row1);
 }
 
 /* Writes one row's outputs at `positions` positions, `stride` bytes apart. */
-static void output_row(const reds_outputs *outputs, int32_t channel, const int32_t *sums,
-                       int32_t positions, int32_t stride, int8_t *output) {
-  for (int32_t i = 0; i < positions; ++i) {
-    output[channel + i * stride] = reds_output(outputs, channel, sums[i]);
+static REDS_NOINLINE void output_row(const reds_outputs *outputs, int32_t channel,
+                                     const int32_t *sums, int32_t positions, int32_t stride,
+                                     int8_t *output) {
+  const int32_t multiplier = outputs->multiplier[channel], shift = outputs->shift[channel];
+  output += channel;
+  for (const int32_t *end = sums + positions; sums != end; ++sums, output += stride) {
+    *output = reds_activate(outputs, reds_requantise_channel(*sums, multiplier, shift));
   }
 }
 
 /* The outputs of one row pair. */
-static void output_pair(const reds_product *product, const reds_outputs *outputs, int32_t channel,
-                        const reds_block *sums, int32_t positions, int8_t *output) {
-  output_row(outputs, channel, sums->row0, positions, product->stride, output);
-  if (channel + 1 == product->channels) return;
-  output_row(outputs, channel + 1, sums->row1, positions, product->stride, output);
+static void output_pair(const reds_product *product, int32_t channel, const reds_block *sums,
+                        int32_t positions, int8_t *output) {
+  output_row(&product->outputs, channel, sums->row0, positions, product->stride, output);
+  if (is_single(product, channel)) return;
+  output_row(&product->outputs, channel + 1, sums->row1, positions, product->stride, output);
 }
 
 /* All outputs, any activation. */
 static void multiply_any(const reds_product *product, int32_t positions, int8_t *output) {
-  const reds_outputs outputs = product->outputs; /* a local copy: no int8 store can alias it */
   const int32_t pair_bytes = reds_pair_bytes(&product->rows);
   const int8_t *pair = product->filter;
   for (int32_t channel = 0; channel < product->channels; channel += 2, pair += pair_bytes) {
-    reds_block sums = {{0}, {0}};
-    sum_rows(&product->rows, product->patches, pair, &sums);
-    output_pair(product, &outputs, channel, &sums, positions, output);
+    reds_block sums;
+    start_pair(product, channel, &sums);
+    reds_sum_rows(&product->rows, product->patches, pair, &sums);
+    output_pair(product, channel, &sums, positions, output);
+  }
+}
+
+void reds_start_sums(const reds_product *product, reds_block *sums) {
+  for (int32_t channel = 0; channel < product->channels; channel += 2) {
+    start_pair(product, channel, sums++);
   }
 }
 
@@ -85,15 +65,14 @@ void reds_add_products(const reds_product *product, const reds_rows *part, int32
   const int8_t *pair =
       product->filter + first * (part->halves * REDS_HALF_BYTES + part->skipped);
   for (int32_t channel = 0; channel < product->channels; channel += 2, pair += pair_bytes) {
-    sum_rows(part, product->patches, pair, sums++);
+    reds_sum_rows(part, product->patches, pair, sums++);
   }
 }
 
 void reds_output_sums(const reds_product *product, const reds_block *sums, int32_t positions,
                       int8_t *output) {
-  const reds_outputs outputs = product->outputs;
   for (int32_t channel = 0; channel < product->channels; channel += 2) {
-    output_pair(product, &outputs, channel, sums++, positions, output);
+    output_pair(product, channel, sums++, positions, output);
   }
 }
 

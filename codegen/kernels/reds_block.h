@@ -23,6 +23,9 @@
 #define REDS_HALF_BYTES 4              /* of a half in a row pair */
 #define REDS_RUN_HALVES 128
 
+typedef int16_t __attribute__((may_alias)) reds_halfword; /* an input or a mix */
+typedef int32_t __attribute__((may_alias)) reds_word;     /* two of them */
+
 /* The part of a row pair that a subnet reads. */
 typedef struct {
   int32_t count;   /* segments */
@@ -95,6 +98,9 @@ static inline void reds_multiply_patches(reds_product *product, int32_t position
   }
 }
 
+/* Makes the biases the sums of every row pair. */
+void reds_start_sums(const reds_product *product, reds_block *sums);
+
 /* Adds the products of the segments from `first` on, as many as `part` has and the patches hold, to
  * the sums of every row pair. */
 void reds_add_products(const reds_product *product, const reds_rows *part, int32_t first,
@@ -136,79 +142,6 @@ static inline int32_t reds_pair_bytes(const reds_rows *rows) {
 static inline int64_t reds_patch_bytes(const reds_dims *filter) {
   const reds_rows rows = reds_active_rows(filter);
   return (int64_t)rows.count * rows.halves * REDS_HALF_WORDS * (int64_t)sizeof(uint32_t);
-}
-
-typedef int16_t __attribute__((may_alias)) reds_halfword; /* half a word of patches */
-
-/* Two int16 in the order of memory (little-endian). */
-static inline uint32_t reds_pack(int32_t low, int32_t high) {
-  return (uint32_t)low << 16 >> 16 | (uint32_t)high << 16;
-}
-
-#if !defined(REDS_DSP)
-
-/* As in reds_dsp.h. */
-static inline uint32_t reds_load_word(const int8_t *source) {
-  uint32_t word;
-  __builtin_memcpy(&word, source, sizeof word);
-  return word;
-}
-
-static inline uint32_t reds_add_even_bytes(uint32_t offsets, uint32_t word) {
-  const int32_t offset = (int16_t)offsets;
-  return reds_pack((int8_t)word + offset, (int8_t)(word >> 16) + offset);
-}
-
-static inline uint32_t reds_add_odd_bytes(uint32_t offsets, uint32_t word) {
-  return reds_add_even_bytes(offsets, word >> 8);
-}
-
-#endif
-
-/* Expands the last inputs of a segment (1 to 3); halves are `step` words apart. */
-static inline void reds_expand_rest(const int8_t *input, int32_t rest, int32_t offset, int32_t step,
-                                    uint32_t *halves) {
-  halves[0] = reds_pack(input[0] + offset, rest > 2 ? input[2] + offset : 0);
-  if (rest > 1) halves[step] = reds_pack(input[1] + offset, 0);
-}
-
-/* Expands one segment into halves `step` words apart; returns where the next segment begins. */
-static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t offset,
-                                    int32_t step, uint32_t *halves) {
-  const uint32_t offsets = reds_pack(offset, offset);
-  for (const int8_t *end = input + (length & ~3); input != end; input += 4, halves += 2 * step) {
-    const uint32_t word = reds_load_word(input);
-    halves[0] = reds_add_even_bytes(offsets, word);
-    halves[step] = reds_add_odd_bytes(offsets, word);
-  }
-  const int32_t rest = length & 3;
-  if (rest == 0) return halves;
-  reds_expand_rest(input, rest, offset, step, halves);
-  return halves + (rest < 2 ? rest : 2) * step;
-}
-
-/* Expands one segment of four positions, `stride` bytes apart; returns where the next begins. */
-static inline uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride,
-                                         int32_t offset, uint32_t *patches) {
-  const uint32_t offsets = reds_pack(offset, offset);
-  for (const int8_t *end = input + (length & ~3); input != end; input += 4, patches += 8) {
-    const uint32_t a = reds_load_word(input), b = reds_load_word(input + stride);
-    const uint32_t c = reds_load_word(input + 2 * stride), d = reds_load_word(input + 3 * stride);
-    patches[0] = reds_add_even_bytes(offsets, a);
-    patches[1] = reds_add_even_bytes(offsets, b);
-    patches[2] = reds_add_even_bytes(offsets, c);
-    patches[3] = reds_add_even_bytes(offsets, d);
-    patches[4] = reds_add_odd_bytes(offsets, a);
-    patches[5] = reds_add_odd_bytes(offsets, b);
-    patches[6] = reds_add_odd_bytes(offsets, c);
-    patches[7] = reds_add_odd_bytes(offsets, d);
-  }
-  const int32_t rest = length & 3;
-  if (rest == 0) return patches;
-  for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane, input += stride) {
-    reds_expand_rest(input, rest, offset, REDS_HALF_WORDS, patches + lane);
-  }
-  return patches + (rest < 2 ? rest : 2) * REDS_HALF_WORDS;
 }
 
 #endif /* REDS_BLOCK_H_ */

@@ -6,7 +6,7 @@
  *   r12        patches                          r10, r11  inputs of two positions
  *   lr         weights
  * The functions are naked, so that the same text assembles under gcc 7 and clang at any level of
- * optimisation. The plain C of reds_block.c is their specification. */
+ * optimisation. The plain C of reds_block_plain.h is their specification. */
 #ifndef REDS_BLOCK_DSP_H_
 #define REDS_BLOCK_DSP_H_
 
@@ -120,6 +120,24 @@ static REDS_NAKED void reds_sum_run(REDS_UNUSED const uint32_t *patches,
       "stm.w r12, {r8-r11}\n\t"
       "add sp, #16\n\t"
       "pop {r4-r11, pc}\n\t");
+}
+
+/* Adds the products of a whole row pair to `sums`, run by run. */
+static void reds_sum_rows(const reds_rows *rows, const uint32_t *patches, const int8_t *weights,
+                          reds_block *sums) {
+  const int32_t most = rows->halves < REDS_RUN_HALVES ? REDS_RUN_HALVES / rows->halves : 1;
+  for (int32_t segment = 0; segment < rows->count; segment += most) {
+    const int32_t left = rows->count - segment;
+    const int32_t count = left < most ? left : most;
+    for (int32_t done = 0; done < rows->halves; done += REDS_RUN_HALVES) {
+      const int32_t rest = rows->halves - done;
+      const int32_t halves = rest < REDS_RUN_HALVES ? rest : REDS_RUN_HALVES;
+      reds_sum_run(patches, weights, halves, count, rows->skipped, sums);
+      patches += count * halves * REDS_HALF_WORDS;
+      weights += count * halves * REDS_HALF_BYTES + (count - 1) * rows->skipped;
+    }
+    weights += rows->skipped;
+  }
 }
 
 /* One less for negatives turns half up into half away from zero. */

@@ -1,4 +1,4 @@
-#include "reds_block.h"
+#include "reds_expand.h"
 
 size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims) {
   if (!reds_dims_valid(filter_dims)) return 0;
@@ -50,7 +50,7 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
                                  const reds_dims *filter_dims, const int8_t *filter,
                                  const int32_t *bias, const reds_dims *output_dims,
                                  int8_t *output) {
-  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
+  if (input == NULL || !reds_packed_valid(filter) || bias == NULL || output == NULL ||
       !reds_requantisation_valid(requantisation) ||
       !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
     return REDS_ERROR_ARGUMENT;

@@ -1,4 +1,4 @@
-#include "reds_block.h"
+#include "reds_expand.h"
 
 /* A row of taps is one group of four inputs, which one load reads in full. Where taps lie beyond the
  * left or right border, it reads a neighbour, and what it read is cleared; beside the tensor, only
@@ -134,7 +134,7 @@ reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv
                                     const reds_dims *filter_dims, const int8_t *filter,
                                     const int32_t *bias, const reds_dims *output_dims,
                                     int8_t *output) {
-  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
+  if (input == NULL || !reds_packed_valid(filter) || bias == NULL || output == NULL ||
       !reds_requantisation_valid(requantisation) ||
       !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
     return REDS_ERROR_ARGUMENT;

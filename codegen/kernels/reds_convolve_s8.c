@@ -44,7 +44,7 @@ static void convolve_in_parts(const reds_windows *windows, reds_product *product
   for (int32_t next = 0; next < positions; next += REDS_POSITIONS) {
     const int32_t left = positions - next;
     const int32_t count = left < REDS_POSITIONS ? left : REDS_POSITIONS;
-    __builtin_memset(sums, 0, (size_t)sums_bytes(windows->output));
+    reds_start_sums(product, sums);
     for (int32_t tap = 0; tap < taps; tap += most) {
       const int32_t here = taps - tap < most ? taps - tap : most;
       const reds_rows part = reds_tap_rows(filter, here);
@@ -74,7 +74,7 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
                              const int8_t *input, const reds_dims *filter_dims,
                              const int8_t *filter, const int32_t *bias,
                              const reds_dims *output_dims, int8_t *output) {
-  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
+  if (input == NULL || !reds_packed_valid(filter) || bias == NULL || output == NULL ||
       !reds_requantisation_valid(requantisation) ||
       !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
     return REDS_ERROR_ARGUMENT;

@@ -1,3 +1,4 @@
+#include "reds_expand.h"
 #include "reds_vector.h"
 
 /* The inputs as int16, filled up to a group of four. */
@@ -59,7 +60,7 @@ reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_p
                                     const reds_dims *filter_dims, const int8_t *filter,
                                     const int32_t *bias, const reds_dims *output_dims,
                                     int8_t *output) {
-  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
+  if (input == NULL || !reds_packed_valid(filter) || bias == NULL || output == NULL ||
       !reds_requantisation_valid(requantisation) ||
       !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
     return REDS_ERROR_ARGUMENT;

@@ -13,11 +13,12 @@
  *   result       REDS_OK, or REDS_ERROR_ARGUMENT with `output` untouched: a null pointer, a width
  *                of zero or above its stride, a tensor of 2 GiB or more, scratch memory too small
  *
- * Nothing needs alignment but the scratch memory (4 bytes). The input and the output of a kernel
- * must not overlap unless its comment allows it. A kernel "in order" makes position after position
- * and reads nothing before the windows of those to come, so its output may lie below its input and
- * run into it, as long as no position is written over a window that is still to be read. On cores with the DSP extension (Cortex-M4, M7,
- * M33) the heavy kernels use SMLAD; elsewhere they are plain C11. Both give the same bytes. */
+ * Nothing needs alignment but scratch memory and packed weights (4 bytes). The input and the output
+ * of a kernel must not overlap unless its comment allows it. A kernel "in order" makes position
+ * after position and reads nothing before the windows of those to come, so its output may lie below
+ * its input and run into it, as long as no position is written over a window that is still to be
+ * read. On cores with the DSP extension (Cortex-M4, M7, M33) the heavy kernels use SMLAD; elsewhere
+ * they are plain C11. Both give the same bytes. */
 #ifndef REDS_KERNELS_H_
 #define REDS_KERNELS_H_
 
@@ -136,7 +137,7 @@ typedef struct {
 
 /* Convolution with any kernel size, stride, dilation and padding.
  *
- * filter       packed pairs of rows, see reds_block.h; best aligned to 4 bytes
+ * filter       packed pairs of rows, see reds_block.h; aligned to 4 bytes
  * filter_dims  {kernel height, kernel width, input channels, stride}: the stride is the number of
  *              input channels; or, where a subnet uses fewer, their full number rounded up to a
  *              multiple of 4
@@ -170,7 +171,7 @@ size_t reds_convolve_narrow_s8_get_buffer_size(const reds_dims *filter_dims);
 
 /* Convolution with a 1x1 kernel, stride 1 and no padding: a matrix product over the positions.
  *
- * filter       packed pairs of rows, see reds_block.h; best aligned to 4 bytes
+ * filter       packed pairs of rows, see reds_block.h; aligned to 4 bytes
  * filter_dims  {1, 1, input channels, full input channels of the weights}
  * scratch      reds_convolve_1x1_s8_get_buffer_size */
 reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,
@@ -218,7 +219,7 @@ size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params
  *
  * input_dims   {1, 1, active inputs, any stride >= active inputs}; after a flatten the inputs are
  *              channel-major (reds_flatten_s8), so that a prefix of the channels is a prefix
- * filter       packed pairs of rows, see reds_block.h; best aligned to 4 bytes
+ * filter       packed pairs of rows, see reds_block.h; aligned to 4 bytes
  * filter_dims  {1, 1, active inputs, full inputs of the weights}
  * output_dims  {1, 1, active outputs, full outputs}
  * scratch      reds_fully_connected_s8_get_buffer_size */

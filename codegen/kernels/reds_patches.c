@@ -1,5 +1,7 @@
 #include "reds_patches.h"
 
+#include "reds_expand.h"
+
 /* The window of one output position: where it starts, and its taps that are inside the input. */
 typedef struct {
   int32_t x;

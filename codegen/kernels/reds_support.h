@@ -9,6 +9,11 @@
 #include "reds_dsp.h"
 #endif
 
+/* ARMv6-M and ARMv8-M Baseline: eight registers, no product of 64 bits, no unaligned words. */
+#if __ARM_ARCH_ISA_THUMB == 1
+#define REDS_THUMB_1 1
+#endif
+
 /* Keeps a hot loop's registers free of its caller's variables. */
 #define REDS_NOINLINE __attribute__((noinline))
 
@@ -76,6 +81,11 @@ static inline size_t reds_scratch_size(int64_t bytes) {
   return reds_fits_int32(bytes) ? (size_t)bytes : 0;
 }
 
+/* Packed weights are read as words. */
+static inline int reds_packed_valid(const int8_t *filter) {
+  return filter != NULL && ((uintptr_t)filter & 3) == 0;
+}
+
 static inline int reds_scratch_valid(const reds_context *context, size_t needed) {
   return needed > 0 && context != NULL && context->buffer != NULL && context->size >= needed &&
          ((uintptr_t)context->buffer & 3) == 0;
@@ -88,10 +98,24 @@ static inline reds_taps reds_clip(int32_t origin, int32_t kernel, int32_t dilati
   return taps;
 }
 
+/* reds_high_multiply by four products of halves; `value` and `multiplier` not both INT32_MIN. */
+static inline int32_t reds_high_multiply_halves(int32_t value, int32_t multiplier) {
+  const int32_t high = value >> 16, multiplier_high = multiplier >> 16;
+  const uint32_t low = value & 0xFFFF, multiplier_low = multiplier & 0xFFFF;
+  /* No sum of a product and a carry leaves 32 bits. */
+  const int32_t middle = high * (int32_t)multiplier_low + (int32_t)(low * multiplier_low >> 16);
+  const int32_t rest = (int32_t)low * multiplier_high + (middle & 0xFFFF);
+  return 2 * (high * multiplier_high + (middle >> 16)) + (((rest >> 14) + 1) >> 1);
+}
+
 /* (value * multiplier) / 2^31, rounded half up (TFLM's SaturatingRoundingDoublingHighMul; a
  * multiplier below 2^31 cannot saturate). */
 static inline int32_t reds_high_multiply(int32_t value, int32_t multiplier) {
+#if defined(REDS_THUMB_1)
+  return reds_high_multiply_halves(value, multiplier);
+#else
   return (int32_t)(((int64_t)value * multiplier + (1 << 30)) >> 31);
+#endif
 }
 
 /* value / 2^exponent (0 .. 31), rounded half away from zero (TFLM's RoundingDivideByPOT). */
@@ -101,6 +125,19 @@ static inline int32_t reds_rounding_shift(int32_t value, int32_t exponent) {
   return (value >> exponent) + ((value & mask) > threshold);
 }
 
+#if !defined(REDS_DSP)
+
+/* As in reds_dsp.h. */
+static inline int32_t reds_rounding_high_multiply(int32_t value, int32_t multiplier) {
+  return reds_high_multiply(value, multiplier);
+}
+
+static inline int32_t reds_shift_half_up(int32_t value, int32_t exponent) {
+  return ((value >> (exponent - 1)) + 1) >> 1;
+}
+
+#endif
+
 /* TFLM's MultiplyByQuantizedMultiplier, double rounding. */
 static inline int32_t reds_requantise(int32_t value, int32_t multiplier, int32_t shift) {
   if (shift >= 0) return reds_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
@@ -109,16 +146,12 @@ static inline int32_t reds_requantise(int32_t value, int32_t multiplier, int32_t
 
 /* reds_requantise for a multiplier in [2^30, 2^31). */
 static inline int32_t reds_requantise_channel(int32_t value, int32_t multiplier, int32_t shift) {
-#if defined(REDS_DSP)
   if (shift >= 0) {
     return reds_rounding_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
   }
   value = reds_rounding_high_multiply(value, multiplier);
   /* One less for negatives turns half up into half away from zero. */
   return reds_shift_half_up(value + (value >> 31), -shift);
-#else
-  return reds_requantise(value, multiplier, shift);
-#endif
 }
 
 static inline int8_t reds_clamp(int32_t value, reds_activation activation) {

@@ -5,7 +5,7 @@
 #ifndef REDS_VECTOR_H_
 #define REDS_VECTOR_H_
 
-#include "reds_block.h"
+#include "reds_pair_plain.h"
 
 #define REDS_GROUP_BYTES (2 * REDS_HALF_BYTES)
 #define REDS_RUN_GROUPS (REDS_RUN_HALVES / 2)
@@ -24,27 +24,43 @@ typedef struct {
 #include "reds_vector_dsp.h"
 #else
 
-static inline void reds_sum_vector_pair(const uint32_t *inputs, const int8_t *pair, int32_t groups,
-                                        int32_t *sums) {
-  const reds_halfword *a = (const reds_halfword *)inputs;
-  int32_t low = 0, mixed = 0;
-  for (const int8_t *end = pair + groups * REDS_GROUP_BYTES; pair != end; pair += 2, ++a) {
-    int16_t mix;
-    __builtin_memcpy(&mix, pair, sizeof mix);
-    low += pair[0] * *a;
-    mixed += mix * *a;
-  }
-  sums[0] += low;
-  sums[1] += (mixed - low) >> 8;
+#if defined(REDS_THUMB_1)
+
+static REDS_NOINLINE void sum_pair(const uint32_t *inputs, const int8_t *pair, int32_t groups,
+                                   int32_t *sums) {
+  reds_add_pair(inputs, 1, pair, 2 * groups, sums, sums + 1);
 }
 
 /* Adds the products of `groups` groups to `sums`. */
 static REDS_NOINLINE void reds_sum_vector(const uint32_t *inputs, const int8_t *pair0,
                                           const int8_t *pair1, int32_t groups,
                                           reds_vector_sums *sums) {
-  reds_sum_vector_pair(inputs, pair0, groups, sums->row);
-  reds_sum_vector_pair(inputs, pair1, groups, sums->row + 2);
+  sum_pair(inputs, pair0, groups, sums->row);
+  sum_pair(inputs, pair1, groups, sums->row + 2);
 }
 
+#else
+
+/* Adds the products of `groups` groups to `sums`. */
+static REDS_NOINLINE void reds_sum_vector(const uint32_t *inputs, const int8_t *pair0,
+                                          const int8_t *pair1, int32_t groups,
+                                          reds_vector_sums *sums) {
+  const reds_halfword *a = (const reds_halfword *)inputs;
+  const reds_halfword *mixes0 = (const reds_halfword *)pair0;
+  const reds_halfword *mixes1 = (const reds_halfword *)pair1;
+  int32_t low0 = 0, low1 = 0, mixed0 = 0, mixed1 = 0;
+  for (int32_t i = 0; i < 4 * groups; ++i) {
+    low0 += (int8_t)mixes0[i] * a[i];
+    low1 += (int8_t)mixes1[i] * a[i];
+    mixed0 += mixes0[i] * a[i];
+    mixed1 += mixes1[i] * a[i];
+  }
+  sums->row[0] += low0;
+  sums->row[1] += (mixed0 - low0) >> 8;
+  sums->row[2] += low1;
+  sums->row[3] += (mixed1 - low1) >> 8;
+}
+
+#endif
 #endif /* REDS_DSP */
 #endif /* REDS_VECTOR_H_ */
