@@ -1,8 +1,9 @@
 """Builds digits and the keyword-spotting networks; writes what their reports say.
 
     python -m benchmarks.networks digits_ds_cnn
-    python -m benchmarks.networks ds_cnn_s_kws dnn_s_kws cnn_s_kws --data DIR
+    python -m benchmarks.networks ds_cnn_s_kws dnn_s_kws cnn_s_kws --data DIR --trained build/accuracy
 
+With `--trained` the nested networks are those that benchmarks.accuracy has trained and saved there.
 The keyword networks start from Arm's pretrained weights; their accuracy on the canonical test set
 (4,890 clips, zeroed silence) is measured before nesting and again for the full subnet after the
 units were scored, sorted and nested, before any training. The subnets are trained and measured on
@@ -60,9 +61,13 @@ def main() -> None:
     parser.add_argument("networks", nargs="+", choices=sorted(ZOO))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--trained", type=Path, help="folder of benchmarks.accuracy")
     arguments = parser.parse_args()
     for name in arguments.networks:
         flags = [] if name == "digits_ds_cnn" else ["--zoo", name]
+        if arguments.trained:
+            run = arguments.trained / f"{name}-paper-planned-0" / "nested.keras"
+            flags = [str(run), "--dataset", ZOO[name].dataset, "--name", name, "--epochs", "0"]
         flags += ["--epochs", str(arguments.epochs)] if arguments.epochs is not None else []
         command = " ".join(["python -m tflm_reds.build", *flags, *["--data DIR"] * bool(flags)])
         options = BuildOptions(**vars(parse_arguments(flags)) | {"data": arguments.data})
