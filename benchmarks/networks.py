@@ -1,7 +1,8 @@
-"""Builds digits and the keyword-spotting networks; writes what their reports say.
+r"""Builds digits and the keyword-spotting networks; writes what their reports say.
 
     python -m benchmarks.networks digits_ds_cnn
-    python -m benchmarks.networks ds_cnn_s_kws dnn_s_kws cnn_s_kws --data DIR --trained build/accuracy
+    python -m benchmarks.networks ds_cnn_s_kws dnn_s_kws cnn_s_kws --data DIR \
+        --trained build/accuracy
 
 With `--trained` the nested networks are those that benchmarks.accuracy has trained and saved there.
 The keyword networks start from Arm's pretrained weights; their accuracy on the canonical test set

@@ -147,13 +147,15 @@ def choice() -> str:
     return table(["units", "seed", "widths", "before training", "after joint training"], rows)
 
 
-def accuracy_of(name: str) -> Callable[[], str]:
-    """Every run of one network beside the paper: a row for each subnet."""
+def accuracy_of(name: str, ten: bool = False) -> Callable[[], str]:
+    """Every run of one network beside the paper, a row for each subnet; `ten`: with ten subnets."""
 
     def render() -> str:
         rows = [row for row in read_rows("accuracy") if row["name"] == name]
-        header = ["widths", "seed", "subnet", "true MACs", "float", "int8", "KiB"]
-        header += ["paper", "its KiB", "drop less paper's, 95 %", "bar"]
+        rows = [row for row in rows if (row["budgets"] == "ten") == ten]
+        header = ["widths", "seed", "subnet", "true MACs", "float", "int8"]
+        header += ["int8, exact (pretrained)"] * ("accuracy_exact" in rows[0])
+        header += ["KiB", "paper", "its KiB", "drop less paper's, 95 %", "bar"]
         return table(header, [_accuracy_cells(row) for row in rows])
 
     return render
@@ -164,6 +166,9 @@ def _accuracy_cells(row: dict) -> list[object]:
     cells = [f"{row['widths_by']}: {widths}", row["seed"], f"{row['label']} %"]
     cells += [f"{100 * row[key]:.1f} %" for key in ("mac_fraction",)]
     cells += [f"{100 * row[key]:.2f}" for key in ("accuracy_float", "accuracy_int8")]
+    if "accuracy_exact" in row:
+        exact = (100 * row["accuracy_exact"], 100 * row["accuracy_exact_pretrained"])
+        cells.append("{:.1f} ({:.1f})".format(*exact))
     cells += [f"{row['kilobytes_float']:.1f}"]
     if row["met"] is None:
         return [*cells, "-", "-", "-", "-"]
@@ -266,6 +271,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "arena": arena,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
+    **{f"accuracy_ten_{name}": accuracy_of(name, ten=True) for name in PAPER},
     **{f"ablation_{name}": ablation_of(name) for name in TRAININGS},
 }
 

@@ -368,6 +368,23 @@ def test_scratch_of_the_planner_is_that_of_the_kernels(machine, examples):
     run()
 
 
+@pytest.mark.parametrize("kind", ["convolution", "dense"])
+@pytest.mark.parametrize("activation", ["none", "relu"])
+@pytest.mark.parametrize("widths", [(7, 260, 301, 520), (516, 1024, 1027, 1030)], ids=str)
+def test_rows_longer_than_a_run(machine, kind, activation, widths):
+    """Sums of more than 256 inputs, some with weights between the last one read and the next."""
+    shape = (3, 2, widths[-1]) if kind == "convolution" else (widths[-1],)
+    builder = NetBuilder(shape, subnets=4, seed=2)
+    builder.tensors[0] = replace(builder.last, channels=widths)
+    if kind == "convolution":
+        builder.convolution(9, (1, 1), activation=activation)
+    else:
+        builder.dense(9, cut=True, activation=activation)
+    builder.tensors[-1] = replace(builder.last, zero_point=-128)
+    builder.ops[-1] = replace(builder.ops[-1], weights=builder.ops[-1].weights // 16)
+    check(machine, builder.build())
+
+
 def test_less_scratch_of_the_planner_is_what_the_kernel_takes(machine):
     """The least candidate of each subnet is enough, and one byte less is not."""
     net = NetBuilder((9, 8, 6), subnets=3, seed=3).convolution(6, (3, 2))

@@ -99,7 +99,7 @@ static void prepare_four(reds_product *product) {
   const reds_rows *rows = &product->rows;
   const reds_outputs *outputs = &product->outputs;
   const int32_t parts = segment_parts(rows);
-  const int fits = parts == 1 || (rows->count == 1 && rows->skipped == 0);
+  const int fits = parts == 1 || rows->count == 1;
   product->multiply_four = NULL;
   if (!fits || !reds_outputs_simple(outputs, product->channels)) return;
   const reds_four four = {.patches = product->patches,
@@ -111,7 +111,8 @@ static void prepare_four(reds_product *product) {
                           .shift = outputs->shift,
                           .stride = product->stride,
                           .rounding = -1 - outputs->offset,
-                          .skipped = rows->skipped,
+                          .skipped = parts == 1 ? rows->skipped : 0,
+                          .rest = parts == 1 ? 0 : rows->skipped,
                           .count = rows->count * parts,
                           .period = REDS_RUN_HALVES * parts / rows->halves,
                           .lookup = outputs->lookup == NULL ? NULL : outputs->lookup + 128};

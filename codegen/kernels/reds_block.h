@@ -56,6 +56,7 @@ typedef struct {
   int32_t count;    /* segments */
   int32_t period;   /* segments that make a run */
   const int8_t *lookup; /* of a fused activation, for input 0; or null */
+  int32_t rest;         /* bytes of weights from the last segment of a pair to the next pair */
 } reds_four;
 
 /* The last row of an odd number, as a pair with a row that is not used. */

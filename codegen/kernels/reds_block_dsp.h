@@ -19,7 +19,7 @@
   "ldr.w r8, [lr], #4\n\t"    \
   "ldr.w r10, [r12, #4]\n\t"  \
   "ldr.w r11, [r12, #8]\n\t"  \
-  "sxtb16 r9, r8\n\t"       \
+  "sxtb16 r9, r8\n\t"         \
   "smlad r1, r9, r10, r1\n\t" \
   "smlad r5, r8, r10, r5\n\t" \
   "smlad r2, r9, r11, r2\n\t" \
@@ -36,7 +36,7 @@
   "ldr.w r8, [lr], #4\n\t"    \
   "ldr.w r10, [r12, #4]\n\t"  \
   "ldr.w r11, [r12, #8]\n\t"  \
-  "sxtb16 r9, r8\n\t"       \
+  "sxtb16 r9, r8\n\t"         \
   "smlad r1, r9, r10, r0\n\t" \
   "smlad r5, r8, r10, r0\n\t" \
   "smlad r2, r9, r11, r0\n\t" \
@@ -248,8 +248,8 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "and.w r2, r6, #3\n\t"
       "lsls r6, r6, #4\n\t"
       "str r6, [sp, #40]\n\t"
-      "ldm.w r0, {r4-r9}\n\t"
-      "stm.w r12, {r4-r9}\n\t"
+      "ldm.w r0, {r4-r10}\n\t"
+      "stm.w r12, {r4-r10}\n\t"
       REDS_ENTRY
       "str.w r8, [sp, #4]\n\t"
       "2:\n\t"
@@ -313,6 +313,8 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "mov r7, r3\n\t"
       "b 5b\n\t"
       "7:\n\t"
+      "ldr r8, [sp, #88]\n\t"
+      "add lr, r8\n\t"
       "str lr, [sp, #36]\n\t"
       "ldr r10, [sp, #52]\n\t"
       "ldr r11, [sp, #56]\n\t"

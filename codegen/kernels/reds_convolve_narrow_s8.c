@@ -1,8 +1,8 @@
 #include "reds_expand.h"
 
-/* A row of taps is one group of four inputs, which one load reads in full. Where taps lie beyond the
- * left or right border, it reads a neighbour, and what it read is cleared; beside the tensor, only
- * the bytes inside are read. */
+/* A row of taps is one group of four inputs, which one load reads in full. Where taps lie beyond
+ * the left or right border, it reads a neighbour, and what it read is cleared; beside the tensor,
+ * only the bytes inside are read. */
 
 #define ROW_WORDS (2 * REDS_HALF_WORDS) /* of a row of taps in the patches */
 

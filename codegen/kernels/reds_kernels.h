@@ -17,8 +17,8 @@
  * of a kernel must not overlap unless its comment allows it. A kernel "in order" makes position
  * after position and reads nothing before the windows of those to come, so its output may lie below
  * its input and run into it, as long as no position is written over a window that is still to be
- * read. On cores with the DSP extension (Cortex-M4, M7, M33) the heavy kernels use SMLAD; elsewhere
- * they are plain C11. Both give the same bytes. */
+ * read. The heavy kernels are assembly on cores with the DSP extension (Cortex-M4, M7, M33), plain
+ * C11 elsewhere. All give the same bytes. */
 #ifndef REDS_KERNELS_H_
 #define REDS_KERNELS_H_
 
@@ -149,14 +149,15 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
                              const int8_t *filter, const int32_t *bias,
                              const reds_dims *output_dims, int8_t *output);
 
-/* Bytes of scratch for full speed, on every core; a static buffer needs the maximum over the subnets.
- * The kernel also works, a little slower, with any size from the least on. */
+/* Bytes of scratch for full speed, on every core; a static buffer needs the maximum over the
+ * subnets. The kernel also works, a little slower, with any size from the least on. */
 size_t reds_convolve_s8_get_buffer_size(const reds_dims *filter_dims);
 size_t reds_convolve_s8_get_least_buffer_size(const reds_dims *filter_dims,
                                               const reds_dims *output_dims);
 
 /* Convolution whose kernel's rows are four inputs: kernel width x input channels = 4, the channels
- * not cut, no dilation along the width; such as the 10x4 kernels on one channel of keyword networks.
+ * not cut, no dilation along the width; such as the 10x4 kernels on one channel of keyword
+ * networks.
  *
  * filter, filter_dims  as of reds_convolve_s8
  * scratch              reds_convolve_narrow_s8_get_buffer_size */

@@ -177,8 +177,8 @@ static REDS_NAKED void reds_multiply_quads_signed(REDS_UNUSED const reds_quads *
   __asm__(REDS_MULTIPLY_QUADS(REDS_SIGN("r0"), REDS_SIGN("r2"), REDS_SIGN("r1"), REDS_SIGN("r3")));
 }
 
-/* The outputs of all whole groups of four channels; returns how many channels these are. For rows of
- * at most REDS_RUN_GROUPS, and simple outputs. */
+/* The outputs of all whole groups of four channels; returns how many channels these are. For rows
+ * of at most REDS_RUN_GROUPS, and simple outputs. */
 static inline int32_t reds_multiply_quads(const reds_vector_rows *rows, const reds_outputs *outputs,
                                           const int8_t *filter, int32_t channels,
                                           const uint32_t *inputs, int8_t *output) {
