@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kernel_calls import KernelCall
-from machines import KERNELS, CortexM, Host
+from machines import KERNELS, CortexM
 from random_nets import NetBuilder
-from test_kernels import zig_compiler
+from test_kernels import make_machine, zig_compiler
 
 from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, depthwise_scratch_bytes
 from tflm_reds.quantized import QuantizedNet
@@ -24,10 +24,10 @@ SOURCES = [KERNELS / f"{DEPTHWISE_3X3}.c", KERNELS / "reds_support.c"]
 CORE = "cortex-m4f"
 
 
-@pytest.fixture(scope="module", params=["host", CORE])
+@pytest.fixture(scope="module", params=["host", CORE, "cortex-m55f"])
 def machine(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    return Host(SOURCES, folder) if request.param == "host" else CortexM(SOURCES, folder)
+    with make_machine(request.param, tmp_path_factory.mktemp(request.param), SOURCES) as found:
+        yield found
 
 
 @dataclass(frozen=True)

@@ -55,17 +55,17 @@ def examples(machine_name) -> int:
     return EXAMPLES.get(machine_name, FEWER_EXAMPLES)
 
 
-def make_machine(name: str, folder):
+def make_machine(name: str, folder, sources=SOURCES):
     """A context manager of the machine called `name`, with all kernels."""
     if name == "host":
-        return nullcontext(Host(SOURCES, folder))
+        return nullcontext(Host(sources, folder))
     if name == "cortex-m55f":
         if shutil.which(PROGRAM) is None:
             pytest.skip(f"{PROGRAM} not installed")
-        return QemuCortexM(SOURCES, folder, core=name)
+        return QemuCortexM(sources, folder, core=name)
     if name == "zig":
-        return nullcontext(CortexM(SOURCES, folder, compiler=zig_compiler()))
-    return nullcontext(CortexM(SOURCES, folder, core=name))
+        return nullcontext(CortexM(sources, folder, compiler=zig_compiler()))
+    return nullcontext(CortexM(sources, folder, core=name))
 
 
 def zig_compiler():

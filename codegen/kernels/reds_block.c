@@ -1,5 +1,9 @@
 #include "reds_block.h"
 
+#if defined(REDS_MVE)
+#include "reds_block_mve.h"
+#else
+
 #if defined(REDS_DSP)
 #include "reds_block_dsp.h"
 #else
@@ -158,13 +162,15 @@ static void multiply_four(reds_product *product, int8_t *output) {
 #endif
 
 void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
-                  const reds_outputs *outputs, const reds_dims *output_dims, void *scratch) {
+                  const reds_outputs *outputs, int32_t input_offset, const reds_dims *output_dims,
+                  const reds_context *context) {
   product->rows = reds_active_rows(filter_dims);
   product->outputs = *outputs;
+  product->input_offset = input_offset;
   product->filter = filter;
   product->channels = output_dims->channels;
   product->stride = output_dims->channel_stride;
-  product->patches = scratch;
+  product->patches = context->buffer;
   prepare_four(product);
   product->is_fast = product->multiply_four != NULL && product->channels % 2 == 0;
 }
@@ -176,3 +182,5 @@ void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *outp
     multiply_any(product, positions, output);
   }
 }
+
+#endif /* REDS_MVE */

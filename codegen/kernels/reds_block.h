@@ -18,6 +18,7 @@
 
 #include "reds_support.h"
 
+#define REDS_GROUP_INPUTS 4
 #define REDS_POSITIONS 4
 #define REDS_HALF_WORDS REDS_POSITIONS /* of a half in the patches */
 #define REDS_HALF_BYTES 4              /* of a half in a row pair */
@@ -67,14 +68,31 @@ typedef struct {
   int8_t outputs[2 * REDS_POSITIONS];
 } reds_single;
 
+/* The same part as vector instructions see it, see reds_block_mve.h. */
+typedef struct {
+  const int8_t *patches;
+  int32_t patch_bytes; /* of one position */
+  int32_t sixteens;    /* inputs of a segment / 16 */
+  int32_t rest;        /* and those that are left, in whole groups */
+  int32_t count;       /* segments */
+  int32_t skipped;     /* bytes of weights from the last group of a segment to the next one */
+} reds_pair_shape;
+
 /* A matrix product, prepared once for all positions of a layer. */
 typedef struct {
   reds_rows rows;
   reds_outputs outputs;
   const int8_t *filter;
+  int32_t input_offset;
   int32_t channels; /* active outputs */
   int32_t stride;   /* bytes from one position of the output to the next */
   uint32_t *patches;
+  /* On cores with vector instructions. */
+  reds_pair_shape shape;
+  int32_t pair_bytes;
+  int32_t *starts; /* of the sums of the first `started` outputs */
+  int32_t started;
+  int shifts_left; /* whether one of the factors is 1 or more */
   /* On cores with the DSP extension: the fast function, null where an output needs more. */
   void (*multiply_four)(const reds_four *four);
   int is_fast; /* whether it does all outputs: their number is even */
@@ -82,16 +100,17 @@ typedef struct {
   reds_single single;
 } reds_product;
 
-/* Prepares the product of `filter` and patches in `scratch`. */
+/* Prepares the product of `filter` and patches in the scratch of `context`. */
 void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
-                  const reds_outputs *outputs, const reds_dims *output_dims, void *scratch);
+                  const reds_outputs *outputs, int32_t input_offset, const reds_dims *output_dims,
+                  const reds_context *context);
 
 /* All outputs of the first 1 to 4 positions of the patches. */
 void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output);
 
 static inline void reds_multiply_patches(reds_product *product, int32_t positions,
                                          int8_t *output) {
-  if (positions == REDS_POSITIONS && product->is_fast) {
+  if (product->is_fast && positions == REDS_POSITIONS) {
     product->four.output = output;
     product->multiply_four(&product->four);
   } else {
@@ -99,7 +118,7 @@ static inline void reds_multiply_patches(reds_product *product, int32_t position
   }
 }
 
-/* Makes the biases the sums of every row pair. */
+/* Starts the sums of every row pair. */
 void reds_start_sums(const reds_product *product, reds_block *sums);
 
 /* Adds the products of the segments from `first` on, as many as `part` has and the patches hold, to
@@ -110,6 +129,8 @@ void reds_add_products(const reds_product *product, const reds_rows *part, int32
 /* The outputs of these sums. */
 void reds_output_sums(const reds_product *product, const reds_block *sums, int32_t positions,
                       int8_t *output);
+
+static inline int32_t reds_groups(int32_t inputs) { return (inputs + 3) / 4; }
 
 static inline int32_t reds_halves(int32_t inputs) {
   const int32_t rest = inputs & 3;
@@ -122,14 +143,14 @@ static inline reds_rows reds_active_rows(const reds_dims *filter) {
   reds_rows rows = {whole ? 1 : taps, whole ? taps * filter->channels : filter->channels, 0, 0};
   const int32_t full = whole ? rows.length : filter->channel_stride;
   rows.halves = reds_halves(rows.length);
-  rows.skipped = ((full + 3) / 4 * 2 - rows.halves) * REDS_HALF_BYTES;
+  rows.skipped = (reds_groups(full) * 2 - rows.halves) * REDS_HALF_BYTES;
   return rows;
 }
 
 /* `taps` taps of the rows, each of which is a segment or a whole number of groups. */
 static inline reds_rows reds_tap_rows(const reds_dims *filter, int32_t taps) {
   const int32_t halves = reds_halves(filter->channels);
-  const int32_t skipped = ((filter->channel_stride + 3) / 4 * 2 - halves) * REDS_HALF_BYTES;
+  const int32_t skipped = (reds_groups(filter->channel_stride) * 2 - halves) * REDS_HALF_BYTES;
   const reds_rows rows = {taps, filter->channels, halves, skipped};
   return rows;
 }

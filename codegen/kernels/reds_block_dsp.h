@@ -10,9 +10,6 @@
 #ifndef REDS_BLOCK_DSP_H_
 #define REDS_BLOCK_DSP_H_
 
-#define REDS_NAKED __attribute__((naked, noinline, unused))
-#define REDS_UNUSED __attribute__((unused)) /* a naked function has no statement to use it */
-
 /* One half: two inputs of two rows at four positions, 16 products in 14 instructions. Loads stand
  * in groups, because only the first of a group takes two cycles. */
 #define REDS_HALF             \

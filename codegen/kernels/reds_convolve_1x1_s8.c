@@ -19,10 +19,10 @@ static int arguments_valid(const reds_context *context, const reds_conv_params *
 
 /* A map of fewer than four positions: the last one is repeated. */
 static void expand_few(const int8_t *input, int32_t positions, int32_t length, int32_t stride,
-                       int32_t offset, uint32_t *patches) {
+                       int32_t offset, int32_t patch_words, uint32_t *patches) {
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
     const int32_t position = lane < positions ? lane : positions - 1;
-    reds_expand(input + position * stride, length, offset, REDS_HALF_WORDS, patches + lane);
+    reds_expand(input + position * stride, length, offset, patches + lane * patch_words);
   }
 }
 
@@ -31,15 +31,17 @@ static void multiply(reds_product *product, int32_t input_offset, const reds_dim
                      const int8_t *input, int8_t *output) {
   const int32_t positions = input_dims->height * input_dims->width;
   const int32_t stride = input_dims->channel_stride, length = product->rows.length;
+  const int32_t patch_words = reds_patch_words(&product->rows);
   if (positions < REDS_POSITIONS) {
-    expand_few(input, positions, length, stride, input_offset, product->patches);
+    expand_few(input, positions, length, stride, input_offset, patch_words, product->patches);
     reds_multiply_patches(product, positions, output);
     return;
   }
   for (int32_t next = 0; next < positions; next += REDS_POSITIONS) {
     const int32_t most = positions - REDS_POSITIONS;
     const int32_t first = next < most ? next : most;
-    reds_expand_four(input + first * stride, length, stride, input_offset, product->patches);
+    reds_expand_four(input + first * stride, length, stride, input_offset, patch_words,
+                     product->patches);
     reds_multiply_patches(product, REDS_POSITIONS, output + first * product->stride);
   }
 }
@@ -58,7 +60,7 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
                                 params->output_offset, params->activation, params->lookup};
   reds_product product;
-  reds_prepare(&product, filter_dims, filter, &outputs, output_dims, context->buffer);
+  reds_prepare(&product, filter_dims, filter, &outputs, params->input_offset, output_dims, context);
   multiply(&product, params->input_offset, input_dims, input, output);
   return REDS_OK;
 }

@@ -4,7 +4,8 @@
  * the left or right border, it reads a neighbour, and what it read is cleared; beside the tensor,
  * only the bytes inside are read. */
 
-#define ROW_WORDS (2 * REDS_HALF_WORDS) /* of a row of taps in the patches */
+#define ROW_UNITS reds_units(REDS_GROUP_INPUTS) /* of a row of taps in a patch */
+#define ROW_WORDS (ROW_UNITS * REDS_UNIT_WORDS)
 
 /* The windows of one row of outputs. */
 typedef struct {
@@ -16,10 +17,54 @@ typedef struct {
   int32_t row_step;    /* bytes from one to the next */
   int32_t step;        /* bytes from window to window */
   int32_t bytes;       /* of a row of the input */
-  uint32_t offsets;    /* the input offset, twice */
+  uint32_t added;      /* what expand_row adds: the input offset, twice, or padding */
+  uint32_t padding;    /* a word of it in a patch */
   const int8_t *begin; /* of the input */
   const int8_t *end;   /* the last address from which four bytes of it can be read */
 } window_row;
+
+#if defined(REDS_MVE)
+
+typedef uint32_t row_mask; /* of bytes */
+
+static const row_mask all_inside = UINT32_MAX;
+
+static inline row_mask make_row_mask(uint32_t bytes) { return bytes; }
+
+static inline uint32_t added_word(int32_t input_offset) { return reds_padding(input_offset); }
+
+/* Expands one row of taps; inputs that `inside` clears become padding. */
+static inline void expand_row(uint32_t word, uint32_t padding, row_mask inside, uint32_t *lane) {
+  word = (word & inside) | (padding & ~inside);
+  const uint32_t differing = (word ^ word >> 8) & 0xFF00u;
+  *lane = word ^ differing ^ differing << 8; /* the middle bytes in exchange */
+}
+
+#else
+
+typedef struct {
+  uint32_t even;
+  uint32_t odd;
+} row_mask;
+
+static const row_mask all_inside = {UINT32_MAX, UINT32_MAX};
+
+static inline row_mask make_row_mask(uint32_t bytes) {
+  const row_mask mask = {reds_add_even_bytes(0, bytes), reds_add_odd_bytes(0, bytes)};
+  return mask;
+}
+
+static inline uint32_t added_word(int32_t input_offset) {
+  return reds_pack(input_offset, input_offset);
+}
+
+/* Expands one row of taps; inputs that `inside` clears become padding. */
+static inline void expand_row(uint32_t word, uint32_t offsets, row_mask inside, uint32_t *lane) {
+  lane[0] = reds_add_even_bytes(offsets, word) & inside.even;
+  lane[REDS_UNIT_WORDS] = reds_add_odd_bytes(offsets, word) & inside.odd;
+}
+
+#endif
 
 size_t reds_convolve_narrow_s8_get_buffer_size(const reds_dims *filter_dims) {
   if (!reds_dims_valid(filter_dims)) return 0;
@@ -52,7 +97,8 @@ static window_row row_at(const reds_conv_params *params, const reds_dims *input_
                           .row_step = dilation * bytes,
                           .step = params->stride.width * channels,
                           .bytes = bytes,
-                          .offsets = reds_pack(params->input_offset, params->input_offset),
+                          .added = added_word(params->input_offset),
+                          .padding = reds_padding(params->input_offset),
                           .begin = input,
                           .end = input + input_dims->height * bytes - 4};
   return row;
@@ -74,56 +120,50 @@ static uint32_t load_masked(const int8_t *source, uint32_t mask) {
   return word;
 }
 
-/* Expands one row of taps; inputs where `even` or `odd` is 0 become padding. */
-static inline void expand_row(uint32_t word, uint32_t offsets, uint32_t even, uint32_t odd,
-                              uint32_t *lane) {
-  lane[0] = reds_add_even_bytes(offsets, word) & even;
-  lane[REDS_HALF_WORDS] = reds_add_odd_bytes(offsets, word) & odd;
-}
-
 /* Expands the rows inside the input; two in a turn. */
-static inline void expand_rows(const window_row *row, uint32_t even, uint32_t odd,
-                               uint32_t *lane) {
+static inline void expand_rows(const window_row *row, row_mask inside, uint32_t *lane) {
   const int32_t row_step = row->row_step;
-  const uint32_t offsets = row->offsets;
+  const uint32_t added = row->added;
   const int8_t *source = row->source, *end = source + (row->count & ~1) * row_step;
   for (; source != end; lane += 2 * ROW_WORDS) {
-    expand_row(reds_load_word(source), offsets, even, odd, lane);
+    expand_row(reds_load_word(source), added, inside, lane);
     source += row_step;
-    expand_row(reds_load_word(source), offsets, even, odd, lane + ROW_WORDS);
+    expand_row(reds_load_word(source), added, inside, lane + ROW_WORDS);
     source += row_step;
   }
-  if ((row->count & 1) != 0) expand_row(reds_load_word(source), offsets, even, odd, lane);
+  if ((row->count & 1) != 0) expand_row(reds_load_word(source), added, inside, lane);
 }
 
 /* A window across the left or right border. */
 static REDS_NOINLINE void expand_border(const window_row *row, uint32_t *lane) {
   const uint32_t mask = inside_mask(row->left, row->bytes);
-  const uint32_t even = reds_add_even_bytes(0, mask), odd = reds_add_odd_bytes(0, mask);
+  const row_mask inside = make_row_mask(mask);
   const int8_t *source = row->source, *end = source + row->count * row->row_step;
   if (source >= row->begin && end - row->row_step <= row->end) {
-    expand_rows(row, even, odd, lane);
+    expand_rows(row, inside, lane);
     return;
   }
   for (; source != end; source += row->row_step, lane += ROW_WORDS) {
-    expand_row(load_masked(source, mask), row->offsets, even, odd, lane);
+    expand_row(load_masked(source, mask), row->added, inside, lane);
   }
 }
 
-static uint32_t *clear(int32_t rows, uint32_t *lane) {
-  for (int32_t halves = 2 * rows; halves > 0; --halves, lane += REDS_HALF_WORDS) *lane = 0;
+static uint32_t *clear(int32_t rows, uint32_t padding, uint32_t *lane) {
+  for (int32_t units = ROW_UNITS * rows; units > 0; --units, lane += REDS_UNIT_WORDS) {
+    *lane = padding;
+  }
   return lane;
 }
 
 /* Expands the next window into the lane of one position. */
 static inline void expand_next(window_row *row, uint32_t *lane) {
-  if (row->above > 0) lane = clear(row->above, lane);
+  if (row->above > 0) lane = clear(row->above, row->padding, lane);
   if (row->left < 0 || row->left + 4 > row->bytes) {
     expand_border(row, lane);
   } else {
-    expand_rows(row, UINT32_MAX, UINT32_MAX, lane);
+    expand_rows(row, all_inside, lane);
   }
-  if (row->below > 0) clear(row->below, lane + row->count * ROW_WORDS);
+  if (row->below > 0) clear(row->below, row->padding, lane + row->count * ROW_WORDS);
   row->left += row->step;
   row->source += row->step;
 }
@@ -142,12 +182,13 @@ reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
                                 params->output_offset, params->activation, params->lookup};
   reds_product product;
-  reds_prepare(&product, filter_dims, filter, &outputs, output_dims, context->buffer);
+  reds_prepare(&product, filter_dims, filter, &outputs, params->input_offset, output_dims, context);
+  const int32_t patch_words = reds_patch_words(&product.rows);
   int32_t lane = 0;
   for (int32_t y = 0; y < output_dims->height; ++y) {
     window_row row = row_at(params, input_dims, input, filter_dims, y);
     for (int32_t x = 0; x < output_dims->width; ++x) {
-      expand_next(&row, product.patches + lane);
+      expand_next(&row, product.patches + lane * patch_words);
       if (++lane < REDS_POSITIONS) continue;
       reds_multiply_patches(&product, REDS_POSITIONS, output);
       output += REDS_POSITIONS * product.stride;

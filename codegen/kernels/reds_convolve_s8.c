@@ -83,7 +83,7 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
                                 params->output_offset, params->activation, params->lookup};
   const reds_windows windows = reds_make_windows(params, input_dims, filter_dims, output_dims);
   reds_product product;
-  reds_prepare(&product, filter_dims, filter, &outputs, output_dims, context->buffer);
+  reds_prepare(&product, filter_dims, filter, &outputs, params->input_offset, output_dims, context);
   if (context->size >= reds_convolve_s8_get_buffer_size(filter_dims)) {
     convolve(&windows, &product, input, output);
   } else {

@@ -1,4 +1,7 @@
 #include "reds_depthwise_pairs.h"
+#if defined(REDS_MVE)
+#include "reds_depthwise_mve.h"
+#endif
 
 static int axis_valid(int32_t outputs, int32_t stride, int32_t padding, int32_t dilation) {
   return stride <= 2 && dilation == 1 && reds_axis_valid(outputs, 3, stride, padding, dilation);
@@ -76,7 +79,7 @@ static void convolve_line(const reds_layer *layer, const window *lines, int32_t 
   }
 }
 
-#if defined(REDS_LINES)
+#if defined(REDS_LINES) || defined(REDS_MVE)
 REDS_COLD
 #else
 REDS_NOINLINE
@@ -102,7 +105,22 @@ static void convolve_channel(const reds_layer *layer, int32_t channel) {
   }
 }
 
-#if defined(REDS_LINES)
+#if defined(REDS_MVE)
+
+/* A channel whose outputs are not shifted to the right is rare. */
+static void convolve_rings(const reds_layer *layer) {
+  const reds_ring ring = reds_make_ring(layer);
+  reds_ring_line line = reds_make_line(layer);
+  for (int32_t i = 0; i < layer->channels; ++i) {
+    if (layer->outputs.shift[i] < 0) {
+      reds_convolve_ring(layer, &ring, i, &line);
+    } else {
+      convolve_channel(layer, i);
+    }
+  }
+}
+
+#elif defined(REDS_LINES)
 
 /* Channels `first` and the next, of the two that are gathered from `base` on. */
 static void convolve_pair(const reds_layer *layer, int32_t base, int32_t first, reds_lines *lines,
@@ -149,7 +167,12 @@ static REDS_COLD void convolve_by_table(reds_layer *layer) {
 #endif
 
 static void convolve(reds_layer *layer) {
-#if defined(REDS_LINES)
+#if defined(REDS_MVE)
+  if (reds_fits_ring(layer)) {
+    convolve_rings(layer);
+    return;
+  }
+#elif defined(REDS_LINES)
   const reds_activation activation = layer->outputs.activation;
   if (reds_fits_layer(layer)) {
     if (activation.min == -128 && activation.max == 127) {

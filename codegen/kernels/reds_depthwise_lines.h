@@ -13,7 +13,7 @@
 
 #include "reds_depthwise_layer.h"
 
-#if defined(REDS_DSP) && defined(__ARM_FP)
+#if defined(REDS_DSP) && defined(__ARM_FP) && !defined(REDS_MVE)
 #define REDS_LINES 1
 
 /* The loop that makes pairs, and where it is entered: simple pairs come out the same however their

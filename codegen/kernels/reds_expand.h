@@ -1,4 +1,4 @@
-/* Inputs as int16 without the zero point: the patches of reds_block.h. Not public. */
+/* Inputs as the patches of reds_block.h: int16 without the zero point. Not public. */
 #ifndef REDS_EXPAND_H_
 #define REDS_EXPAND_H_
 
@@ -8,6 +8,20 @@
 static inline uint32_t reds_pack(int32_t low, int32_t high) {
   return (uint32_t)low << 16 >> 16 | (uint32_t)high << 16;
 }
+
+#if defined(REDS_MVE)
+#include "reds_patch_mve.h"
+#else
+
+#define REDS_UNIT_WORDS REDS_HALF_WORDS /* from unit to unit of a patch: here, from half to half */
+
+static inline int32_t reds_units(int32_t inputs) { return reds_halves(inputs); }
+
+/* Words from the patch of one position to that of the next. */
+static inline int32_t reds_patch_words(REDS_UNUSED const reds_rows *rows) { return 1; }
+
+/* What stands for padding in a word of a patch. */
+static inline uint32_t reds_padding(REDS_UNUSED int32_t offset) { return 0; }
 
 #if defined(REDS_DSP)
 
@@ -56,8 +70,8 @@ static inline void reds_expand_rest(const int8_t *input, int32_t rest, int32_t o
 }
 
 /* Expands one segment into halves `step` words apart; returns where the next segment begins. */
-static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t offset,
-                                    int32_t step, uint32_t *halves) {
+static inline uint32_t *reds_expand_halves(const int8_t *input, int32_t length, int32_t offset,
+                                           int32_t step, uint32_t *halves) {
   for (const int8_t *end = input + (length & ~3); input != end; input += 4, halves += 2 * step) {
     reds_expand_group(input, offset, step, halves);
   }
@@ -67,11 +81,18 @@ static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t
   return halves + (rest < 2 ? rest : 2) * step;
 }
 
+/* The same in the patches. */
+static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t offset,
+                                    uint32_t *patch) {
+  return reds_expand_halves(input, length, offset, REDS_HALF_WORDS, patch);
+}
+
 #if defined(REDS_DSP)
 
 /* Expands one segment of four positions, `stride` bytes apart; returns where the next begins. */
 static inline uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride,
-                                         int32_t offset, uint32_t *patches) {
+                                         int32_t offset, REDS_UNUSED int32_t patch_words,
+                                         uint32_t *patches) {
   const uint32_t offsets = reds_pack(offset, offset);
   for (const int8_t *end = input + (length & ~3); input != end; input += 4, patches += 8) {
     const uint32_t a = reds_load_word(input), b = reds_load_word(input + stride);
@@ -96,13 +117,15 @@ static inline uint32_t *reds_expand_four(const int8_t *input, int32_t length, in
 #else
 
 static inline uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride,
-                                         int32_t offset, uint32_t *patches) {
+                                         int32_t offset, REDS_UNUSED int32_t patch_words,
+                                         uint32_t *patches) {
   uint32_t *end = patches;
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane, input += stride) {
-    end = reds_expand(input, length, offset, REDS_HALF_WORDS, patches + lane);
+    end = reds_expand(input, length, offset, patches + lane);
   }
   return end - (REDS_POSITIONS - 1);
 }
 
-#endif
+#endif /* REDS_DSP */
+#endif /* REDS_MVE */
 #endif /* REDS_EXPAND_H_ */

@@ -20,6 +20,8 @@ static int arguments_valid(const reds_context *context, const reds_fc_params *pa
          reds_scratch_valid(context, reds_fully_connected_s8_get_buffer_size(filter));
 }
 
+#if !defined(REDS_MVE)
+
 /* Both pairs of rows times the whole vector, run by run, added to `sums`. */
 static void sum_rows(const reds_vector_rows *rows, const uint32_t *inputs, const int8_t *pair0,
                      const int8_t *pair1, reds_vector_sums *sums) {
@@ -32,9 +34,9 @@ static void sum_rows(const reds_vector_rows *rows, const uint32_t *inputs, const
 }
 
 /* Four channels at a time; of the last four, those that do not exist are dropped. */
-static void multiply(const reds_vector_rows *rows, const reds_outputs *shared_outputs,
-                     const int8_t *filter, int32_t channels, int8_t *output,
-                     const uint32_t *inputs) {
+static void reds_multiply_vector(const reds_vector_rows *rows, const reds_outputs *shared_outputs,
+                                 const int8_t *filter, int32_t channels, const uint32_t *inputs,
+                                 int8_t *output) {
   const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
   int32_t channel = 0;
 #if defined(REDS_DSP)
@@ -54,6 +56,8 @@ static void multiply(const reds_vector_rows *rows, const reds_outputs *shared_ou
   }
 }
 
+#endif
+
 reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_params *params,
                                     const reds_requantisation *requantisation,
                                     const reds_dims *input_dims, const int8_t *input,
@@ -69,10 +73,10 @@ reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_p
                                 params->output_offset, params->activation, params->lookup};
   uint32_t *inputs = context->buffer;
   const int32_t length = filter_dims->channels;
-  const reds_vector_rows rows = {(length + 3) / 4,
-                                 (filter_dims->channel_stride + 3) / 4 * REDS_GROUP_BYTES};
-  inputs[2 * rows.groups - 1] = 0; /* of a last group that is only half filled */
-  reds_expand(input, length, params->input_offset, 1, inputs);
-  multiply(&rows, &outputs, filter, output_dims->channels, output, inputs);
+  const reds_vector_rows rows = {reds_groups(length),
+                                 reds_groups(filter_dims->channel_stride) * REDS_GROUP_BYTES,
+                                 params->input_offset};
+  reds_expand_vector(input, length, params->input_offset, inputs);
+  reds_multiply_vector(&rows, &outputs, filter, output_dims->channels, inputs, output);
   return REDS_OK;
 }

@@ -14,13 +14,16 @@ typedef struct {
 
 reds_windows reds_make_windows(const reds_conv_params *params, const reds_dims *input,
                                const reds_dims *filter, const reds_dims *output) {
+  const reds_rows rows = reds_active_rows(filter);
   const reds_windows windows = {params,
                                 input,
                                 filter,
                                 output,
-                                reds_tap_halves(filter),
+                                reds_tap_halves(filter) > 0 ? reds_units(filter->channels) : 0,
                                 params->dilation.width * input->channel_stride,
-                                params->dilation.height * input->width * input->channel_stride};
+                                params->dilation.height * input->width * input->channel_stride,
+                                reds_patch_words(&rows),
+                                reds_padding(params->input_offset)};
   return windows;
 }
 
@@ -81,31 +84,33 @@ static int has_tap(reds_taps taps, int32_t tap) { return tap >= taps.first && ta
 static int is_full(reds_taps taps, int32_t count) { return taps.last - taps.first == count; }
 
 /* Padding in the lane of one position. */
-static uint32_t *clear(int32_t halves, uint32_t *lane) {
-  for (; halves > 0; --halves, lane += REDS_HALF_WORDS) *lane = 0;
+static uint32_t *clear(int32_t units, uint32_t padding, uint32_t *lane) {
+  for (; units > 0; --units, lane += REDS_UNIT_WORDS) *lane = padding;
   return lane;
 }
 
 /* A window tap by tap. */
 static void expand_by_taps(const reds_windows *c, const window *w, uint32_t *lane) {
-  const int32_t halves = c->tap_halves, width = c->filter->width, step = c->tap_step;
-  lane = clear(w->rows.first * width * halves, lane);
+  const int32_t units = c->tap_units, width = c->filter->width, step = c->tap_step;
+  lane = clear(w->rows.first * width * units, c->padding, lane);
   const int8_t *row = w->source + w->rows.first * c->row_step + w->columns.first * step;
   for (int32_t y = w->rows.first; y < w->rows.last; ++y, row += c->row_step) {
     const int8_t *source = row;
-    lane = clear(w->columns.first * halves, lane);
+    lane = clear(w->columns.first * units, c->padding, lane);
     for (int32_t x = w->columns.first; x < w->columns.last; ++x, source += step) {
-      lane = reds_expand(source, c->filter->channels, c->params->input_offset, REDS_HALF_WORDS,
-                         lane);
+      lane = reds_expand(source, c->filter->channels, c->params->input_offset, lane);
     }
-    lane = clear((width - w->columns.last) * halves, lane);
+    lane = clear((width - w->columns.last) * units, c->padding, lane);
   }
-  clear((c->filter->height - w->rows.last) * width * halves, lane);
+  clear((c->filter->height - w->rows.last) * width * units, c->padding, lane);
 }
 
 /* Any window: its bytes are gathered first, padding as the zero point. */
 static void expand_gathered(const reds_windows *c, const window *w, int8_t *gathered,
                             uint32_t *lane) {
+#if defined(REDS_MVE)
+  gathered = (int8_t *)lane; /* in place: both are bytes */
+#endif
   const int32_t channels = c->filter->channels, step = c->tap_step;
   const int32_t bytes = (int32_t)reds_window_bytes(c->filter);
   const int32_t taps = step == channels ? w->columns.last - w->columns.first : 1;
@@ -118,7 +123,7 @@ static void expand_gathered(const reds_windows *c, const window *w, int8_t *gath
                        w->source + y * c->row_step + x * step, (size_t)(taps * channels));
     }
   }
-  reds_expand(gathered, bytes, c->params->input_offset, REDS_HALF_WORDS, lane);
+  reds_expand(gathered, bytes, c->params->input_offset, lane);
 }
 
 /* Whether four windows are neighbours of one row, and all their taps are inside. */
@@ -130,10 +135,10 @@ static int are_inside(const reds_windows *c, const window four[REDS_POSITIONS]) 
 
 /* `taps` taps side by side of such windows at once; returns where the next begin. */
 static uint32_t *expand_inside(const reds_windows *c, const int8_t *source, int32_t taps,
-                               uint32_t *patches) {
+                               int32_t patch_words, uint32_t *patches) {
   return reds_expand_four(source, taps * c->filter->channels,
                           c->params->stride.width * c->input->channel_stride,
-                          c->params->input_offset, patches);
+                          c->params->input_offset, patch_words, patches);
 }
 
 /* All taps of such windows; whole groups that lie side by side are expanded together. */
@@ -142,7 +147,7 @@ static void expand_all_inside(const reds_windows *c, const int8_t *row, uint32_t
   const int32_t taps = whole ? c->filter->width : 1;
   for (int32_t y = 0; y < c->filter->height; ++y, row += c->row_step) {
     for (int32_t tap = 0; tap < c->filter->width; tap += taps) {
-      patches = expand_inside(c, row + tap * c->tap_step, taps, patches);
+      patches = expand_inside(c, row + tap * c->tap_step, taps, c->patch_words, patches);
     }
   }
 }
@@ -160,15 +165,15 @@ void reds_expand_windows(const reds_windows *c, const int8_t *input, int32_t fir
                          int8_t *gathered, uint32_t *patches) {
   window four[REDS_POSITIONS];
   four_windows(c, input, first, count, four);
-  if (c->tap_halves > 0 && are_inside(c, four)) {
+  if (c->tap_units > 0 && are_inside(c, four)) {
     expand_all_inside(c, four->source, patches);
     return;
   }
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
-    if (c->tap_halves > 0) {
-      expand_by_taps(c, four + lane, patches + lane);
+    if (c->tap_units > 0) {
+      expand_by_taps(c, four + lane, patches + lane * c->patch_words);
     } else {
-      expand_gathered(c, four + lane, gathered, patches + lane);
+      expand_gathered(c, four + lane, gathered, patches + lane * c->patch_words);
     }
   }
 }
@@ -180,9 +185,9 @@ static void expand_some(const reds_windows *c, const window *w, int32_t tap, int
     const int32_t y = t / c->filter->width, x = t - y * c->filter->width;
     if (has_tap(w->rows, y) && has_tap(w->columns, x)) {
       lane = reds_expand(w->source + y * c->row_step + x * c->tap_step, c->filter->channels,
-                         c->params->input_offset, REDS_HALF_WORDS, lane);
+                         c->params->input_offset, lane);
     } else {
-      lane = clear(c->tap_halves, lane);
+      lane = clear(c->tap_units, c->padding, lane);
     }
   }
 }
@@ -191,14 +196,17 @@ void reds_expand_taps(const reds_windows *c, const int8_t *input, int32_t first,
                       int32_t tap, int32_t taps, uint32_t *patches) {
   window four[REDS_POSITIONS];
   four_windows(c, input, first, count, four);
+  const reds_rows rows = reds_tap_rows(c->filter, taps);
+  const int32_t patch_words = reds_patch_words(&rows);
   if (are_inside(c, four)) {
     for (int32_t t = tap; t < tap + taps; ++t) {
       const int32_t y = t / c->filter->width, x = t - y * c->filter->width;
-      patches = expand_inside(c, four->source + y * c->row_step + x * c->tap_step, 1, patches);
+      const int8_t *source = four->source + y * c->row_step + x * c->tap_step;
+      patches = expand_inside(c, source, 1, patch_words, patches);
     }
     return;
   }
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
-    expand_some(c, four + lane, tap, taps, patches + lane);
+    expand_some(c, four + lane, tap, taps, patches + lane * patch_words);
   }
 }

@@ -10,9 +10,11 @@ typedef struct {
   const reds_dims *input;
   const reds_dims *filter;
   const reds_dims *output;
-  int32_t tap_halves; /* of a tap, where each tap is a whole number of halves; or 0 */
-  int32_t tap_step;   /* bytes from tap to tap in a row of the input */
-  int32_t row_step;   /* and from row to row */
+  int32_t tap_units;   /* of a tap, where each tap is a whole number of units; or 0 */
+  int32_t tap_step;    /* bytes from tap to tap in a row of the input */
+  int32_t row_step;    /* and from row to row */
+  int32_t patch_words; /* from the patch of one position to that of the next */
+  uint32_t padding;    /* a word of it */
 } reds_windows;
 
 reds_windows reds_make_windows(const reds_conv_params *params, const reds_dims *input,
@@ -29,7 +31,7 @@ int64_t reds_window_bytes(const reds_dims *filter);
 void reds_expand_windows(const reds_windows *windows, const int8_t *input, int32_t first,
                          int32_t count, int8_t *gathered, uint32_t *patches);
 
-/* Likewise only `taps` taps from `tap` on, where windows->tap_halves is not 0. */
+/* Likewise only `taps` taps from `tap` on, where windows->tap_units is not 0. */
 void reds_expand_taps(const reds_windows *windows, const int8_t *input, int32_t first,
                       int32_t count, int32_t tap, int32_t taps, uint32_t *patches);
 

@@ -7,6 +7,9 @@
 #if defined(__ARM_FEATURE_DSP) && !defined(REDS_PLAIN_C)
 #define REDS_DSP 1
 #include "reds_dsp.h"
+#if defined(__ARM_FEATURE_MVE)
+#define REDS_MVE 1 /* vector bodies, where there are some, come before those in DSP assembly */
+#endif
 #endif
 
 /* ARMv6-M and ARMv8-M Baseline: eight registers, no product of 64 bits, no unaligned words. */
@@ -16,6 +19,9 @@
 
 /* Keeps a hot loop's registers free of its caller's variables. */
 #define REDS_NOINLINE __attribute__((noinline))
+/* Functions that are all assembly; their arguments are not used by a statement. */
+#define REDS_NAKED __attribute__((naked, noinline, unused))
+#define REDS_UNUSED __attribute__((unused))
 
 /* Of what few networks need: compiled for size. */
 #define REDS_COLD __attribute__((noinline, cold))
@@ -192,6 +198,15 @@ static inline void reds_output_pair(const reds_outputs *outputs, int32_t channel
   const int32_t scaled1 = reds_requantise_channel(sums.second + bias, multiplier, shift);
   output0[channel] = reds_activate(outputs, scaled0);
   output1[channel] = reds_activate(outputs, scaled1);
+}
+
+/* Whether one of the shifts of all `channels` is to the left. */
+static inline int reds_shifts_left(const reds_outputs *outputs, int32_t channels) {
+  int32_t most = 0;
+  for (int32_t i = 0; i < channels; ++i) {
+    if (outputs->shift[i] > most) most = outputs->shift[i];
+  }
+  return most > 0;
 }
 
 /* Whether the fast requantisation does for all `channels`: every shift to the right, and an

@@ -7,8 +7,6 @@
 #ifndef REDS_VECTOR_DSP_H_
 #define REDS_VECTOR_DSP_H_
 
-#define REDS_NAKED __attribute__((naked, noinline, unused))
-#define REDS_UNUSED __attribute__((unused)) /* a naked function has no statement to use it */
 /* One less for negatives turns half up into half away from zero. */
 #define REDS_SIGN(x) "add.w " x ", " x ", " x ", asr #31\n\t"
 
