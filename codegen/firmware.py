@@ -17,7 +17,8 @@ from tflm_reds.files import atomic_path, write_bytes, write_text
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.sim.elf import Elf
 
-RUNTIME_SOURCES = ("startup.c", "console.c", "memory.c", "arithmetic.c", "main.c")
+RUNTIME_SOURCES = ("startup.c", "console.c", "memory.c", "arithmetic.c")
+MAIN = schema.FOLDER / "main.c"
 RAM_SECTIONS = (".stack", ".noinit", ".data", ".bss")
 
 
@@ -86,6 +87,7 @@ def build_firmware(
     sizes: Sequence[SubnetSize] = (),
     flags: Sequence[str] = (),
     compiler: Compiler | None = None,
+    main: Path = MAIN,
 ) -> Firmware:
     """Compile a generated model with the board's startup code and a self-checking main().
 
@@ -96,6 +98,7 @@ def build_firmware(
         folder: receives `<model>.elf`, `<model>.bin` and the generated headers.
         sizes: of each subnet, to say which one would fit a board that is too small.
         flags: further compiler flags.
+        main: the file with main(); by default it runs and checks the samples.
 
     Raises:
         DataError: if there is no sample, or samples are not int8.
@@ -105,7 +108,7 @@ def build_firmware(
     _check_samples(samples)
     folder, compiler = Path(folder), compiler or target_compiler()
     sources = [Path(source) for source in sources]
-    runtime = [*(schema.FOLDER / name for name in RUNTIME_SOURCES), schema.chip_source(board)]
+    runtime = [*(schema.FOLDER / name for name in RUNTIME_SOURCES), main, schema.chip_source(board)]
     compiled = [*(source for source in sources if source.suffix == ".c"), *runtime]
     templates = sorted([*schema.FOLDER.glob("*.j2"), *schema.FOLDER.glob("*.h")])
     build = _build_hash([*sources, *runtime, *templates], samples, board, compiler, flags)

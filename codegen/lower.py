@@ -1,6 +1,6 @@
 """Lower a QuantizedNet to a Program: explicit padding, packed weights, tables, then the passes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from tflm_reds.codegen.passes.fuse_pad import fuse_pad
 from tflm_reds.codegen.passes.pack_weights import pack_weights
 from tflm_reds.codegen.passes.plan_arena import plan_arena
 from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
-from tflm_reds.codegen.passes.select_kernels import select_kernels
+from tflm_reds.codegen.passes.select_kernels import Candidate, select_kernels
 from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
 from tflm_reds.element_wise import (
     TABLES,
@@ -28,16 +28,17 @@ from tflm_reds.quantized_tensor import QuantTensor
 from tflm_reds.reference import mean_multiplier
 from tflm_reds.softmax import softmax_exponentials
 
-PASSES = (
-    check_overflow, fuse_pad, fuse_lookup, resolve_reshapes, select_kernels, pack_weights
-)  # fmt: skip
+PASSES = (check_overflow, fuse_pad, fuse_lookup, resolve_reshapes)
 
 SLACK = {"speed": 1.20, "ram": 1.05}
 """What `optimize` means: how far scratch memory may raise the arena above the live tensors."""
 
 
 def lower(
-    net: QuantizedNet, optimize: str = "speed", ram: Sequence[int | None] | None = None
+    net: QuantizedNet,
+    optimize: str = "speed",
+    ram: Sequence[int | None] | None = None,
+    chosen: Mapping[str, Candidate] | None = None,
 ) -> Program:
     """The program of `net`, complete: kernels chosen, one arena offset for each tensor.
 
@@ -45,6 +46,7 @@ def lower(
         optimize: "speed" gives kernels more scratch memory than "ram"; see SLACK.
         ram: bytes that scratch may not raise the arena of an image cut to subnets 0..k above; one
             for each subnet, None for no limit. Tensors take what they need all the same.
+        chosen: measured choices of kernels, as `tuning.tune` makes them; by shape where left out.
 
     Raises:
         QuantizationError: if an accumulator may overflow, the input or output is cut, or a
@@ -54,11 +56,11 @@ def lower(
     if optimize not in SLACK:
         raise QuantizationError(f"optimize={optimize!r} is none of {', '.join(map(repr, SLACK))}.")
     limits = [None] * net.subnet_count if ram is None else list(ram)
-    images = [_lower_image(net, optimize, limits[-1])]
+    images = [_lower_image(net, optimize, limits[-1], chosen)]
     for k in reversed(range(net.subnet_count - 1)):
         # Scratch must not make a smaller image's arena larger than that of the next one.
         limit = min(filter(None, (limits[k], images[0].arena_sizes[-1])))
-        images.insert(0, _lower_image(net.keep(range(k + 1)), optimize, limit))
+        images.insert(0, _lower_image(net.keep(range(k + 1)), optimize, limit, chosen))
     return replace(
         images[-1],
         arena_sizes=tuple(image.arena_sizes[-1] for image in images),
@@ -66,12 +68,23 @@ def lower(
     )
 
 
-def _lower_image(net: QuantizedNet, optimize: str, ram: int | None) -> Program:
+def _lower_image(
+    net: QuantizedNet,
+    optimize: str,
+    ram: int | None,
+    chosen: Mapping[str, Candidate] | None,
+) -> Program:
     """Like `lower`, but the sizes are those of this program alone."""
+    program = select_kernels(prepare(net), chosen)
+    return plan_arena(pack_weights(program), SLACK[optimize], ram)
+
+
+def prepare(net: QuantizedNet) -> Program:
+    """The ops in their final form, but for kernels, the order of weights, and memory."""
     program = translate(sort_channels(net))
     for step in PASSES:
         program = step(program)
-    return plan_arena(program, SLACK[optimize], ram)
+    return program
 
 
 def translate(net: QuantizedNet) -> Program:

@@ -119,13 +119,18 @@ def build_image(
     compiler = compiler or target_compiler()
     check_core(compiler, core)
     sources = [Path(source).resolve() for source in sources]
-    dialect = ZIG_TARGET_FLAGS if compiler.is_zig else GCC_TARGET_FLAGS
-    flags = (*_core_flags(compiler, core), *TARGET_FLAGS, *dialect, *flags)
+    flags = (*target_flags(compiler, core), *flags)
     with tempfile.TemporaryDirectory() as folder:
         objects = _compile_all(compiler, sources, Path(folder), include, flags)
         with atomic_path(output) as temporary:
             _run(_link_command(compiler, core, linker_script, objects, temporary), compiler)
     return Path(output)
+
+
+def target_flags(compiler: Compiler, core: Core) -> tuple[str, ...]:
+    """What `build_image` gives `compiler` for every source."""
+    dialect = ZIG_TARGET_FLAGS if compiler.is_zig else GCC_TARGET_FLAGS
+    return (*_core_flags(compiler, core), *TARGET_FLAGS, *dialect)
 
 
 def check_core(compiler: Compiler, core: Core) -> None:

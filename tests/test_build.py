@@ -69,7 +69,12 @@ def test_report_has_the_agreed_names_and_consistent_numbers(built):
     assert report["optimize"] == "speed" and report["live_bytes"] <= arenas(report)[-1]
     choices = {op["name"]: op for op in report["ops"]}
     assert list(choices) == list(report["subnets"][0]["instructions_per_op"])
-    assert choices["pw1"]["kernel"] == "reds_convolve_1x1_s8" and choices["pw1"]["why"]
+    pointwise = choices["pw1"]
+    assert pointwise["kernel"] == "reds_convolve_1x1_s8" and pointwise["why"]
+    assert pointwise["why_kernel"].startswith("the fastest; reds_convolve_s8 ")
+    assert report["cost_unit"] == "modelled cycles" and report["notes"][0].startswith("Candidates")
+    for candidate in pointwise["candidates"]:
+        assert len(candidate["costs"]) == 4 and min(candidate["costs"]) > 0
     parts = report["flash_bytes"]
     assert parts["total"] == sum(size for part, size in parts.items() if part != "total")
     flash = [subnet["flash_bytes"] for subnet in report["subnets"]]
@@ -107,7 +112,11 @@ def test_nested_model_builds_again_to_the_same_bytes(workspace, built):
 @pytest.mark.parametrize("name", ["reds", "two__bars"])
 def test_a_name_that_the_writer_changes_still_builds(workspace, name):
     """`reds` is the runtime's own prefix; the firmware must use the symbols as written."""
-    assert run(workspace, "--quiet", "--epochs", "0", "--name", name, out=name) == 0
+    flags = ("--quiet", "--epochs", "0", "--name", name, "--no-tuning")
+    assert run(workspace, *flags, out=name) == 0
+    report = json.loads((workspace / name / "report.json").read_text())
+    assert report["cost_unit"] is None and "--no-tuning" in report["notes"][0]
+    assert {op["why_kernel"] for op in report["ops"]} == {"by shape"}
 
 
 def test_prints_the_table(workspace, capsys):

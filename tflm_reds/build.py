@@ -167,6 +167,12 @@ def _add_check_arguments(group) -> None:
         "ram: to 1.05 times",
     )
     group.add_argument(
+        "--no-tuning",
+        dest="tuning",
+        action="store_false",
+        help="choose kernels by shape, not by what each takes on the simulated board",
+    )
+    group.add_argument(
         "--compare",
         type=_positive,
         default=200,

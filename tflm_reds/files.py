@@ -118,3 +118,9 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> Path:
 def write_text(path: str | os.PathLike, content: str) -> Path:
     """Write `content` to `path` as UTF-8, atomically, and return the path."""
     return write_bytes(path, content.encode())
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/tflm_reds`, by default ~/.cache/tflm_reds."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "tflm_reds"

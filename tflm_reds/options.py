@@ -34,6 +34,7 @@ class BuildOptions:
     name: str | None = None
     board: str = "nano33ble"
     optimize: str = "speed"
+    tuning: bool = True
     budgets: Sequence[float] | None = None
     label: Sequence[float] | None = None
     ram: Sequence[int] | None = None

@@ -1,6 +1,7 @@
 """The stages of a build, from a Keras model to a Report: each a function between plain objects."""
 
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tflm_reds.codegen.firmware import Firmware, Samples, SubnetSize, build_firm
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
+from tflm_reds.codegen.tuning.tune import Tuning, tune
 from tflm_reds.codegen.writer import model_identifier, write_sources
 from tflm_reds.datasets import Dataset
 from tflm_reds.errors import SimulationError, ToolchainError
@@ -111,7 +113,10 @@ def measure(
     notes: list[str] = []
     x = comparison_inputs(net, dataset.x_test, options.compare, options.seed)
     with progress.stage("Generate C, compile for this host, evaluate"):
-        program = lower(net, options.optimize, [limit.ram for limit in nested.plan.limits])
+        ram = [limit.ram for limit in nested.plan.limits]
+        tuning = make_tuning(net, board, options, ram)
+        program = lower(net, options.optimize, ram, tuning.chosen)
+        progress.say(tuning.note)
         sources = write_sources(program, folder / "src")
         with tempfile.TemporaryDirectory() as temporary:
             host = HostLibrary(program, temporary)
@@ -138,6 +143,7 @@ def measure(
         notes.append(verdict.message)
     return BuildFacts(
         program=program,
+        tuning=tuning,
         firmware=firmware,
         run=run,
         accuracy_float=tuple(floating),
@@ -150,6 +156,15 @@ def measure(
         notes=tuple(notes),
         versions={name: _version(name) for name in PACKAGES},
     )
+
+
+def make_tuning(
+    net: QuantizedNet, board: Board, options: BuildOptions, ram: Sequence[int | None]
+) -> Tuning:
+    """Kernels by measurement, unless the options or the machine do not allow it."""
+    if not options.tuning:
+        return Tuning(None, "Kernels were chosen by shape: --no-tuning.")
+    return tune(net, board, options.optimize, ram)
 
 
 def subnet_sizes(program: Program) -> tuple[SubnetSize, ...]:

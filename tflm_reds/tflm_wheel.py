@@ -4,7 +4,6 @@ The wheel never enters the user's environment: its declared dependencies are nei
 needed, because only its runtime library is loaded, in a process of its own.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tflm_reds.errors import ToolchainError
+from tflm_reds.files import cache_folder
 
 PINS = ("0.dev20261002031052", "0.dev20261023182759")
 """Versions of `tflite-micro`, best first: the last of ABI 1, then one of ABI 2."""
@@ -85,12 +85,6 @@ def find_wheel(version: str | None = None) -> Wheel:
         "configuration, PIP_INDEX_URL), or copy the folder "
         f"{_folder(versions[0])} from a machine where it is installed."
     )
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/tflm_reds`, by default ~/.cache/tflm_reds."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "tflm_reds"
 
 
 def _folder(version: str) -> Path:

@@ -1,17 +1,25 @@
-"""Choose the C kernel of each op and list the sizes of scratch memory that it can work with."""
+"""Choose the C kernel of each op and list the sizes of scratch memory that it can work with.
 
-from dataclasses import replace
+By shape alone, unless `tuning` has measured which of an op's candidates is the fastest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from tflm_reds.codegen.packing import GROUP, filter_stride, groups, halves, segments_of
 from tflm_reds.codegen.program import PAIR_KERNELS, Edge, Op, Program
 
+CONVOLVE = "reds_convolve_s8"
+CONVOLVE_1X1 = "reds_convolve_1x1_s8"
+CONVOLVE_NARROW = "reds_convolve_narrow_s8"
+DEPTHWISE = "reds_depthwise_conv_s8"
 DEPTHWISE_3X3 = "reds_depthwise_conv_3x3_s8"
+FULLY_CONNECTED = "reds_fully_connected_s8"
 POSITIONS = 4  # that a convolution computes together
 HALF_BYTES = 4  # two inputs as int16
 SUM_BYTES = 4
 
 _KERNELS = {
-    "FULLY_CONNECTED": "reds_fully_connected_s8",
     "MAX_POOL_2D": "reds_max_pool_s8",
     "AVERAGE_POOL_2D": "reds_average_pool_s8",
     "MEAN": "reds_mean_s8",
@@ -28,29 +36,66 @@ _KERNELS = {
 }
 
 
-def select_kernels(program: Program) -> Program:
-    """Set `kernel` and `scratch_candidates` of each op."""
-    return replace(program, ops=tuple(_select(program, op) for op in program.ops))
+@dataclass(frozen=True)
+class Candidate:
+    """A way to compute an op: its kernel, and the scratch memory that decides its blocking."""
+
+    kernel: str
+    scratch_bytes: int
 
 
-def _select(program: Program, op: Op) -> Op:
-    op = replace(op, kernel=_kernel(program, op))
-    return replace(op, scratch_candidates=scratch_candidates(program, op))
+def select_kernels(program: Program, chosen: Mapping[str, Candidate] | None = None) -> Program:
+    """Set `kernel` and `scratch_candidates` of each op.
+
+    Args:
+        chosen: the best candidate of some ops, by name; the others are chosen by shape.
+    """
+    chosen = chosen or {}
+    ops = tuple(_select(program, op, chosen.get(op.name)) for op in program.ops)
+    return replace(program, ops=ops)
 
 
-def _kernel(program: Program, op: Op) -> str:
+def candidates(program: Program, op: Op) -> tuple[Candidate, ...]:
+    """Every way to compute `op`; the choice by shape with all scratch that it can use is first."""
+    return tuple(
+        Candidate(kernel, size)
+        for kernel in kernels_of(program, op)
+        for size in scratch_candidates(program, replace(op, kernel=kernel)) or (0,)
+    )
+
+
+def _select(program: Program, op: Op, chosen: Candidate | None) -> Op:
+    op = replace(op, kernel=chosen.kernel if chosen else kernels_of(program, op)[0])
+    sizes = scratch_candidates(program, op)
+    if chosen and chosen.scratch_bytes in sizes:  # more than the best size would be a waste
+        sizes = sizes[sizes.index(chosen.scratch_bytes) :]
+    return replace(op, scratch_candidates=sizes)
+
+
+def kernels_of(program: Program, op: Op) -> tuple[str, ...]:
+    """The kernels that can compute `op`, the choice by shape first."""
+    source, target = program.edges[op.source], program.edges[op.target]
+    is_vector = source.height * source.width * target.height * target.width == 1
     if op.kind == "CONV_2D":
-        source = program.edges[op.source]
-        pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
-        if pointwise:
-            return "reds_convolve_1x1_s8"
-        narrow = is_narrow(op.window, op.dilation, source.stride, source.is_cut)
-        return "reds_convolve_narrow_s8" if narrow else "reds_convolve_s8"
+        return _convolutions(op, source, is_vector)
+    if op.kind == "FULLY_CONNECTED":
+        return (FULLY_CONNECTED, CONVOLVE_1X1) if is_vector else (FULLY_CONNECTED,)
     if op.kind == "DEPTHWISE_CONV_2D":
-        multiplier = program.edges[op.target].stride // program.edges[op.source].stride
+        multiplier = target.stride // source.stride
         fits = is_depthwise_3x3(op.window, op.stride, op.dilation, multiplier)
-        return DEPTHWISE_3X3 if fits else "reds_depthwise_conv_s8"
-    return _KERNELS[op.kind]
+        return (DEPTHWISE_3X3, DEPTHWISE) if fits else (DEPTHWISE,)
+    return (_KERNELS[op.kind],)
+
+
+def _convolutions(op: Op, source: Edge, is_vector: bool) -> tuple[str, ...]:
+    is_pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
+    fitting = {
+        CONVOLVE_1X1: is_pointwise,
+        CONVOLVE_NARROW: is_narrow(op.window, op.dilation, source.stride, source.is_cut),
+        CONVOLVE: True,
+        FULLY_CONNECTED: is_pointwise and is_vector,  # the same product
+    }
+    return tuple(kernel for kernel, fits in fitting.items() if fits)
 
 
 def is_narrow(
@@ -77,7 +122,7 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
         return (depthwise_scratch_bytes((target.height, target.width), op.stride),)
     stride = filter_stride(op.window, source.stride, source.is_cut)
     size = max(scratch_bytes(op.kernel, op.window, c, stride) for c in source.channels)
-    parts = _parts(op, source, target) if op.kernel == "reds_convolve_s8" else ()
+    parts = _parts(op, source, target) if op.kernel == CONVOLVE else ()
     return (size, *(part for part in parts if part < size)) if size else ()
 
 
@@ -97,12 +142,12 @@ def part_bytes(taps: int, inputs: int, outputs: int) -> int:
 
 def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: int) -> int:
     """What `<kernel>_get_buffer_size` returns in C for `channels` of `stride` inputs."""
-    if kernel == "reds_fully_connected_s8":
+    if kernel == FULLY_CONNECTED:
         return 2 * GROUP * groups(channels)
     taps = window[0] * window[1]
     segments, inputs = (1, taps * channels) if channels == stride else (taps, channels)
     patches = POSITIONS * segments * halves(inputs) * HALF_BYTES
-    if kernel == "reds_convolve_s8" and channels == stride and channels % GROUP:
+    if kernel == CONVOLVE and channels == stride and channels % GROUP:
         return patches + taps * channels  # windows gathered as bytes
     return patches if kernel in PAIR_KERNELS else 0
 

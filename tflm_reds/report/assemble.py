@@ -5,19 +5,12 @@ from dataclasses import dataclass
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.firmware import Firmware
-from tflm_reds.codegen.lower import SLACK
-from tflm_reds.codegen.program import (
-    Edge,
-    Memory,
-    Op,
-    Program,
-    arena_bytes,
-    flash_bytes,
-    table_bytes,
-)
+from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes, table_bytes
+from tflm_reds.codegen.tuning.tune import Tuning
 from tflm_reds.plan import Plan
+from tflm_reds.report.choices import choices_of
 from tflm_reds.report.flash import flash_parts
-from tflm_reds.report.model import OpChoice, PlanFacts, Report, SubnetRow
+from tflm_reds.report.model import PlanFacts, Report, SubnetRow
 from tflm_reds.sim.protocol import RunResult, SubnetRun
 
 IMPLEMENTATIONS = ("host", "unicorn", "qemu", "renode", "tflm", "tflm_sliced")
@@ -28,6 +21,7 @@ class BuildFacts:
     """What the stages found.
 
     Attributes:
+        tuning: how the kernels of `program` were chosen.
         accuracy_float, accuracy_int8: per subnet; None without test data.
         samples: test samples; 0 without.
         optimize: what the code was generated for, "speed" or "ram".
@@ -37,6 +31,7 @@ class BuildFacts:
     """
 
     program: Program
+    tuning: Tuning
     firmware: Firmware
     run: RunResult
     accuracy_float: tuple[float | None, ...]
@@ -65,12 +60,13 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         flash_bytes=flash_parts(firmware),
         optimize=facts.optimize,
         live_bytes=facts.program.live_sizes[-1],
-        ops=tuple(_choice(facts, op) for op in facts.program.ops),
+        cost_unit=facts.tuning.unit,
+        ops=choices_of(facts.program, facts.tuning, facts.optimize),
         switch_instructions=max(switches),
         stack_bytes=run.stack_bytes,
         arena_used_bytes=run.arena_bytes,
         ram_bytes=firmware.ram_bytes,
-        notes=facts.notes,
+        notes=(facts.tuning.note, *facts.notes),
         versions=facts.versions,
     )
 
@@ -123,40 +119,3 @@ def _flash_of_subnet(facts: BuildFacts, k: int) -> int:
     """The image's flash less the weights and tables that subnets above k add."""
     full = sum(flash_bytes(facts.program, facts.program.subnet_count - 1).values())
     return facts.firmware.flash_bytes - full + sum(flash_bytes(facts.program, k).values())
-
-
-def _choice(facts: BuildFacts, op: Op) -> OpChoice:
-    edges = facts.program.edges
-    return OpChoice(
-        name=op.name,
-        kernel=op.kernel,
-        scratch_bytes=op.scratch_bytes,
-        scratch_candidates=op.scratch_candidates,
-        why=_why(facts, op),
-        output=_place(edges[op.target], [edges[name] for name in op.sources]),
-    )
-
-
-def _why(facts: BuildFacts, op: Op) -> str:
-    """Why the op has the scratch memory that it has."""
-    if not op.scratch_candidates:
-        return "needs no scratch"
-    if op.scratch_bytes == op.scratch_candidates[0]:
-        return "all scratch that it can use" if len(op.scratch_candidates) > 1 else "needs it"
-    return (
-        f"more scratch would raise the arena above {SLACK[facts.optimize]:g} x the "
-        f"{facts.program.live_sizes[-1]:,} B that are live, or above a RAM limit"
-    )
-
-
-def _place(target: Edge, sources: list[Edge]) -> str:
-    """Where the output lies."""
-    if target.memory is not Memory.ARENA:
-        return "the caller's"
-    for source in (source for source in sources if source.memory is Memory.ARENA):
-        below = source.offset - target.offset
-        if below == 0:
-            return f"in place of {source.name}"
-        if 0 < below < target.size:
-            return f"over {source.name}, from {below} B below it"
-    return "memory of its own"

@@ -65,13 +65,24 @@ class SubnetRow:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """A candidate for an op, and what it takes in each subnet; empty: its kernel refuses it."""
+
+    kernel: str
+    scratch_bytes: int
+    costs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class OpChoice:
     """What was chosen for one op, and why.
 
     Attributes:
         name: of the layers that it computes.
+        why_kernel: the reason for `kernel`, with the others' costs as multiples of its cost.
+        candidates: what was measured, the choice by shape first; empty where nothing was.
         scratch_bytes: scratch memory given to it, one of `scratch_candidates` (largest first).
-        why: the reason for it.
+        why: the reason for the scratch memory.
         output: where in the arena its output lies.
     """
 
@@ -81,6 +92,8 @@ class OpChoice:
     scratch_candidates: tuple[int, ...]
     why: str
     output: str
+    why_kernel: str = ""
+    candidates: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ class Report:
     Attributes:
         live_bytes: what the full network's tensors need in RAM at one time, at least; the arena
             adds scratch and alignment.
+        cost_unit: of the costs of the ops' candidates; None: nothing was measured.
     """
 
     model: str
@@ -117,6 +131,7 @@ class Report:
     ram_bytes: int | None = None
     live_bytes: int | None = None
     optimize: str = "speed"
+    cost_unit: str | None = None
     ops: tuple[OpChoice, ...] = ()
     relinked: bool = False
     notes: tuple[str, ...] = ()
@@ -150,9 +165,14 @@ def report_from_dict(values: Mapping[str, Any]) -> Report:
     known = {f.name for f in dataclasses.fields(Report)}
     rows = tuple(SubnetRow(**_tuples(row)) for row in values["subnets"])
     rest = _tuples({k: v for k, v in values.items() if k in known})
-    ops = tuple(OpChoice(**_tuples(op)) for op in values.get("ops", ()))
+    ops = tuple(map(_op_choice, values.get("ops", ())))
     return Report(**rest | {"plan": PlanFacts(**values["plan"]), "subnets": rows, "ops": ops})
 
 
-def _tuples(values: dict) -> dict:
+def _op_choice(values: Mapping[str, Any]) -> OpChoice:
+    candidates = tuple(Alternative(**_tuples(one)) for one in values.get("candidates", ()))
+    return OpChoice(**_tuples(values) | {"candidates": candidates})
+
+
+def _tuples(values: Mapping[str, Any]) -> dict:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -35,6 +35,8 @@ def render_markdown(report: Report) -> str:
                 _per_op(report),
                 f"## Choices for {report.optimize}",
                 _choices(report),
+                f"## Candidates, each alone ({report.cost_unit or 'not measured'})",
+                _candidates(report),
                 "## Flash",
                 "\n".join(f"- {part}: {size:,} B" for part, size in report.flash_bytes.items()),
                 "## RAM",
@@ -95,11 +97,25 @@ def _per_op(report: Report) -> str:
 
 
 def _choices(report: Report) -> str:
-    lines = ["| op | kernel | scratch B | why | output |", "|---|---|---:|---|---|"]
+    titles = "op | kernel | why this kernel | scratch B | why this much | output"
+    lines = [f"| {titles} |", "|---|---|---|---:|---|---|"]
     for op in report.ops:
-        cells = (op.name, op.kernel, f"{op.scratch_bytes:,}", op.why, op.output)
+        cells = (op.name, op.kernel, op.why_kernel, f"{op.scratch_bytes:,}", op.why, op.output)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) if report.ops else "Not known."
+
+
+def _candidates(report: Report) -> str:
+    """What was measured to choose the kernels."""
+    subnets = [f"subnet {row.index}" for row in report.subnets]
+    lines = [f"| {' | '.join(['op', 'kernel', 'scratch B', *subnets])} |"]
+    lines.append("|---|---|---:" + "|---:" * len(subnets) + "|")
+    for op in report.ops:
+        for one in op.candidates:
+            costs = map(_count, one.costs) if one.costs else ["refused"] * len(subnets)
+            cells = [op.name, one.kernel, f"{one.scratch_bytes:,}", *costs]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) if lines[2:] else "Nothing was measured."
 
 
 def _differences(report: Report) -> str:
