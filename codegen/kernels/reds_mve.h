@@ -66,19 +66,41 @@ static inline int8x16_t reds_pack_groups(int8x16_t inputs) {
   return vpselq_s8(vrev32q_s8(inputs), inputs, REDS_MIDDLE_BYTES);
 }
 
-/* Packs `length` inputs, the last group filled up with the zero point; returns where they end. */
-static inline int8_t *reds_pack_inputs(const int8_t *input, int32_t length, int32_t offset,
-                                       int8_t *packed) {
+/* Inputs behind the last sixteen of a segment. */
+typedef struct {
+  mve_pred16_t inputs; /* they */
+  mve_pred16_t groups; /* all of their groups */
+  int8x16_t padding;   /* the zero point where a group is filled up, else 0 */
+} reds_last_inputs;
+
+static inline reds_last_inputs reds_make_last(int32_t count, int32_t offset) {
+  const mve_pred16_t inputs = vctp8q((uint32_t)count);
+  const int8x16_t padding = vpselq_s8(vdupq_n_s8(0), vdupq_n_s8((int8_t)-offset), inputs);
+  const reds_last_inputs last = {inputs, vctp8q((uint32_t)(count + 3) & ~3u), padding};
+  return last;
+}
+
+static inline void reds_pack_last(const int8_t *input, const reds_last_inputs *last,
+                                  int8_t *packed) {
+  const int8x16_t inputs = vorrq_s8(vldrbq_z_s8(input, last->inputs), last->padding);
+  vstrbq_p_s8(packed, reds_pack_groups(inputs), last->groups);
+}
+
+/* Packs whole groups, as many as make vectors of `length` inputs. */
+static inline void reds_pack_sixteens(const int8_t *input, int32_t length, int8_t *packed) {
   for (; length >= 16; length -= 16, input += 16, packed += 16) {
     vstrbq_s8(packed, reds_pack_groups(vldrbq_s8(input)));
   }
-  if (length == 0) return packed;
-  const mve_pred16_t active = vctp8q((uint32_t)length);
-  const int8x16_t filled =
-      vpselq_s8(vldrbq_z_s8(input, active), vdupq_n_s8((int8_t)-offset), active);
-  const int32_t bytes = (length + 3) & ~3;
-  vstrbq_p_s8(packed, reds_pack_groups(filled), vctp8q((uint32_t)bytes));
-  return packed + bytes;
+}
+
+/* Packs `length` inputs, the last group filled up with the zero point. */
+static inline void reds_pack_inputs(const int8_t *input, int32_t length, int32_t offset,
+                                    int8_t *packed) {
+  const int32_t rest = length % 16;
+  reds_pack_sixteens(input, length, packed);
+  if (rest == 0) return;
+  const reds_last_inputs last = reds_make_last(rest, offset);
+  reds_pack_last(input + length - rest, &last, packed + length - rest);
 }
 
 #endif /* REDS_MVE_H_ */

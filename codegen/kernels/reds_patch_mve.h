@@ -22,14 +22,28 @@ static inline uint32_t reds_padding(int32_t offset) {
 /* Expands one segment; returns where the next segment begins. */
 static inline uint32_t *reds_expand(const int8_t *input, int32_t length, int32_t offset,
                                     uint32_t *patch) {
-  return (uint32_t *)reds_pack_inputs(input, length, offset, (int8_t *)patch);
+  reds_pack_inputs(input, length, offset, (int8_t *)patch);
+  return patch + reds_groups(length);
 }
 
 /* Expands one segment of four positions, `stride` bytes apart; returns where the next begins. */
 static inline uint32_t *reds_expand_four(const int8_t *input, int32_t length, int32_t stride,
                                          int32_t offset, int32_t patch_words, uint32_t *patches) {
-  for (int32_t i = 0; i < REDS_POSITIONS; ++i, input += stride) {
-    reds_expand(input, length, offset, patches + i * patch_words);
+  const int32_t rest = length % 16, sixteens = length - rest;
+  int8_t *packed = (int8_t *)patches;
+  const int8_t *from = input;
+  if (sixteens > 0) {
+    for (int32_t i = 0; i < REDS_POSITIONS; ++i, from += stride, packed += 4 * patch_words) {
+      reds_pack_sixteens(from, sixteens, packed);
+    }
+  }
+  if (rest > 0) {
+    const reds_last_inputs last = reds_make_last(rest, offset);
+    packed = (int8_t *)patches + sixteens;
+    input += sixteens;
+    for (int32_t i = 0; i < REDS_POSITIONS; ++i, input += stride, packed += 4 * patch_words) {
+      reds_pack_last(input, &last, packed);
+    }
   }
   return patches + reds_groups(length);
 }
