@@ -14,8 +14,9 @@ typedef struct {
   reds_taps columns;
 } reds_pool_window;
 
-/* Reduces the window to one output; `input` points at the channel. */
-typedef int8_t (*reds_pool_reduce)(const reds_pool_window *window, const int8_t *input);
+/* Reduces the window of each of `channels` to one output. */
+typedef void (*reds_pool_reduce)(const reds_pool_window *window, const int8_t *input,
+                                 int32_t channels, int8_t *output);
 
 /* Whether every window along one axis meets the input. */
 static inline int reds_pool_axis_valid(int32_t input, int32_t output, int32_t kernel,
@@ -51,9 +52,7 @@ static inline void reds_pool(const reds_pool_params *params, const reds_dims *in
     for (int32_t x = 0; x < output_dims->width; ++x, output += output_dims->channel_stride) {
       window.left = x * params->stride.width - params->padding.width;
       window.columns = reds_clip(window.left, filter_dims->width, 1, input_dims->width);
-      for (int32_t channel = 0; channel < output_dims->channels; ++channel) {
-        output[channel] = reduce(&window, input + channel);
-      }
+      reduce(&window, input, output_dims->channels, output);
     }
   }
 }
