@@ -130,7 +130,7 @@ void reds_add_products(const reds_product *product, const reds_rows *part, int32
 void reds_output_sums(const reds_product *product, const reds_block *sums, int32_t positions,
                       int8_t *output);
 
-static inline int32_t reds_groups(int32_t inputs) { return (inputs + 3) / 4; }
+static inline int32_t reds_groups(int32_t inputs) { return (inputs + 3) >> 2; }
 
 static inline int32_t reds_halves(int32_t inputs) {
   const int32_t rest = inputs & 3;

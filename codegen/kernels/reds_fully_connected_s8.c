@@ -1,59 +1,96 @@
 #include "reds_expand.h"
 #include "reds_vector.h"
 
-/* The inputs as int16, filled up to a group of four. */
-size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims) {
-  if (!reds_dims_valid(filter_dims)) return 0;
-  return reds_scratch_size(((int64_t)filter_dims->channels + 3) / 4 * 8);
+static int is_vector(const reds_dims *dims) {
+  return dims != NULL && dims->height == 1 && dims->width == 1 && dims->channels > 0 &&
+         dims->channels <= dims->channel_stride;
 }
 
-static int is_vector(const reds_dims *dims) {
-  return reds_dims_valid(dims) && dims->height == 1 && dims->width == 1;
+/* The inputs as int16, filled up to a group of four. */
+static size_t scratch_size(const reds_dims *filter) {
+  return ((size_t)filter->channels + 3) / 4 * 8;
+}
+
+size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims) {
+  return is_vector(filter_dims) ? scratch_size(filter_dims) : 0;
 }
 
 static int arguments_valid(const reds_context *context, const reds_fc_params *params,
                            const reds_dims *input, const reds_dims *filter,
                            const reds_dims *output) {
-  return params != NULL && reds_offset_valid(params->input_offset) &&
-         is_vector(input) && is_vector(output) && is_vector(filter) &&
-         reds_filter_valid(filter, output->channels) && filter->channels == input->channels &&
-         reds_scratch_valid(context, reds_fully_connected_s8_get_buffer_size(filter));
+  return params != NULL && reds_offset_valid(params->input_offset) && is_vector(input) &&
+         is_vector(output) && filter != NULL && filter->channels == input->channels &&
+         is_vector(filter) &&
+         reds_fits_int32((int64_t)filter->channel_stride * output->channels) &&
+         reds_scratch_valid(context, scratch_size(filter));
 }
 
 #if !defined(REDS_MVE)
 
+/* The inputs as int16 without the zero point; two groups of four in a turn. */
+static REDS_NOINLINE void reds_expand_vector(const int8_t *input, int32_t length, int32_t offset,
+                                             uint32_t *inputs) {
+  const uint32_t offsets = reds_pack(offset, offset);
+  int32_t left = length;
+  for (; left >= 8; left -= 8, input += 8, inputs += 4) {
+    const uint32_t first = reds_load_word(input), second = reds_load_word(input + 4);
+    inputs[0] = reds_add_even_bytes(offsets, first);
+    inputs[1] = reds_add_odd_bytes(offsets, first);
+    inputs[2] = reds_add_even_bytes(offsets, second);
+    inputs[3] = reds_add_odd_bytes(offsets, second);
+  }
+  if (left >= 4) {
+    reds_expand_group(input, offset, 1, inputs);
+    input += 4, inputs += 2, left -= 4;
+  }
+  if (left == 0) return;
+  inputs[1] = 0; /* the group is only half filled */
+  reds_expand_rest(input, left, offset, 1, inputs);
+}
+
 /* Both pairs of rows times the whole vector, run by run, added to `sums`. */
-static void sum_rows(const reds_vector_rows *rows, const uint32_t *inputs, const int8_t *pair0,
-                     const int8_t *pair1, reds_vector_sums *sums) {
-  for (int32_t done = 0; done < rows->groups; done += REDS_RUN_GROUPS) {
-    const int32_t left = rows->groups - done;
+static void sum_rows(const reds_vector *vector, const int8_t *pair0, const int8_t *pair1,
+                     reds_vector_sums *sums) {
+  const uint32_t *inputs = vector->inputs;
+  for (int32_t left = vector->groups; left > 0; left -= REDS_RUN_GROUPS) {
     const int32_t groups = left < REDS_RUN_GROUPS ? left : REDS_RUN_GROUPS;
-    const int32_t start = done * REDS_GROUP_BYTES;
-    reds_sum_vector(inputs + 2 * done, pair0 + start, pair1 + start, groups, sums);
+    reds_sum_vector(inputs, pair0, pair1, groups, sums);
+    inputs += 2 * REDS_RUN_GROUPS;
+    pair0 += REDS_RUN_GROUPS * REDS_GROUP_BYTES;
+    pair1 += REDS_RUN_GROUPS * REDS_GROUP_BYTES;
   }
 }
 
-/* Four channels at a time; of the last four, those that do not exist are dropped. */
-static void reds_multiply_vector(const reds_vector_rows *rows, const reds_outputs *shared_outputs,
-                                 const int8_t *filter, int32_t channels, const uint32_t *inputs,
-                                 int8_t *output) {
+/* The outputs from channel `first` on, four at a time; of the last four, those that do not exist
+ * are dropped. */
+static REDS_NOINLINE void multiply_any(const reds_vector *vector,
+                                       const reds_outputs *shared_outputs, int32_t first,
+                                       int32_t channels, int8_t *output) {
   const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
-  int32_t channel = 0;
-#if defined(REDS_DSP)
-  if (rows->groups <= REDS_RUN_GROUPS && outputs.lookup == NULL &&
-      reds_outputs_simple(&outputs, channels)) {
-    channel = reds_multiply_quads(rows, &outputs, filter, channels, inputs, output);
-  }
-#endif
-  for (; channel < channels; channel += 4) {
-    const int8_t *pair0 = filter + channel / 2 * rows->pair_bytes;
-    const int8_t *pair1 = channel + 2 < channels ? pair0 + rows->pair_bytes : pair0;
+  for (int32_t channel = first; channel < channels; channel += 4) {
+    const int8_t *pair0 = vector->filter + channel / 2 * vector->pair_bytes;
+    const int8_t *pair1 = channel + 2 < channels ? pair0 + vector->pair_bytes : pair0;
     reds_vector_sums sums = {{0, 0, 0, 0}};
-    sum_rows(rows, inputs, pair0, pair1, &sums);
+    sum_rows(vector, pair0, pair1, &sums);
     for (int32_t i = 0; i < 4 && channel + i < channels; ++i) {
       output[channel + i] = reds_output(&outputs, channel + i, sums.row[i]);
     }
   }
+}
+
+static inline void reds_multiply_vector(const reds_vector *vector, const reds_outputs *outputs,
+                                        int32_t channels, int8_t *output) {
+  int32_t done = 0;
+#if defined(REDS_DSP)
+  if (vector->groups <= REDS_RUN_GROUPS && outputs->lookup == NULL &&
+      outputs->activation.min == INT8_MIN && outputs->activation.max == INT8_MAX) {
+    done = reds_multiply_quads(vector, outputs, channels, output);
+    if (done == channels) return;
+  }
+#endif
+  const reds_vector rest = *vector; /* copies: those of the quads stay in registers */
+  const reds_outputs rest_outputs = *outputs;
+  multiply_any(&rest, &rest_outputs, done, channels, output);
 }
 
 #endif
@@ -69,14 +106,14 @@ reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_p
       !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
     return REDS_ERROR_ARGUMENT;
   }
+  const int32_t length = filter_dims->channels;
+  uint32_t *inputs = context->buffer;
   const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
                                 params->output_offset, params->activation, params->lookup};
-  uint32_t *inputs = context->buffer;
-  const int32_t length = filter_dims->channels;
-  const reds_vector_rows rows = {reds_groups(length),
-                                 reds_groups(filter_dims->channel_stride) * REDS_GROUP_BYTES,
-                                 params->input_offset};
+  const reds_vector vector = {inputs, reds_groups(length),
+                              reds_groups(filter_dims->channel_stride) * REDS_GROUP_BYTES,
+                              params->input_offset, filter};
   reds_expand_vector(input, length, params->input_offset, inputs);
-  reds_multiply_vector(&rows, &outputs, filter, output_dims->channels, inputs, output);
+  reds_multiply_vector(&vector, &outputs, output_dims->channels, output);
   return REDS_OK;
 }

@@ -11,10 +11,12 @@
 #define REDS_RUN_GROUPS (REDS_RUN_HALVES / 2)
 
 typedef struct {
+  const uint32_t *inputs;
   int32_t groups;     /* of four inputs that a subnet reads */
   int32_t pair_bytes; /* from one row pair to the next */
   int32_t input_offset;
-} reds_vector_rows;
+  const int8_t *filter;
+} reds_vector;
 
 #if defined(REDS_MVE)
 #include "reds_vector_mve.h"
@@ -24,13 +26,6 @@ typedef struct {
 typedef struct {
   int32_t row[4];
 } reds_vector_sums;
-
-/* Expands all inputs. */
-static inline void reds_expand_vector(const int8_t *input, int32_t length, int32_t offset,
-                                      uint32_t *inputs) {
-  inputs[2 * reds_groups(length) - 1] = 0; /* of a last group that is only half filled */
-  reds_expand_halves(input, length, offset, 1, inputs);
-}
 
 #if defined(REDS_DSP)
 #include "reds_vector_dsp.h"

@@ -1,193 +1,155 @@
 /* The vector product in assembly, for cores with the DSP extension. Not public.
  *
- *   r0, r1     S0 of the two pairs      r4, r5  inputs of two halves      r11  inputs
- *   r2, r3     the mix sums             r6, r7  weights of pair 0         r12  weights of pair 0
- *   r10        low bytes of weights     r8, r9  weights of pair 1         lr   weights of pair 1
- * `reds_sum_vector` in plain C (reds_vector.h) is the specification. */
+ *   r0, r1     S0 of the two pairs      r4, r5  inputs of two halves      r8   end of the inputs
+ *   r2, r3     the mix sums             r6, r7  weights of two halves     r9   output
+ *   r10, lr    weights of both pairs    r11     inputs                    r12  low bytes of weights
+ * The plain C of reds_vector.h is the specification. */
 #ifndef REDS_VECTOR_DSP_H_
 #define REDS_VECTOR_DSP_H_
 
-/* One less for negatives turns half up into half away from zero. */
-#define REDS_SIGN(x) "add.w " x ", " x ", " x ", asr #31\n\t"
 
-/* Four inputs of four rows: 16 products in 18 instructions. */
-#define REDS_GROUP            \
-  "ldr.w r4, [r11], #4\n\t"   \
-  "ldr.w r6, [r12], #4\n\t"   \
-  "ldr.w r8, [lr], #4\n\t"    \
-  "ldr.w r5, [r11], #4\n\t"   \
-  "ldr.w r7, [r12], #4\n\t"   \
-  "ldr.w r9, [lr], #4\n\t"    \
-  "sxtb16 r10, r6\n\t"      \
-  "smlad r2, r6, r4, r2\n\t"  \
-  "smlad r0, r10, r4, r0\n\t" \
-  "sxtb16 r10, r8\n\t"      \
-  "smlad r3, r8, r4, r3\n\t"  \
-  "smlad r1, r10, r4, r1\n\t" \
-  "sxtb16 r10, r7\n\t"      \
-  "smlad r2, r7, r5, r2\n\t"  \
-  "smlad r0, r10, r5, r0\n\t" \
-  "sxtb16 r10, r9\n\t"      \
-  "smlad r3, r9, r5, r3\n\t"  \
-  "smlad r1, r10, r5, r1\n\t"
+/* Two inputs of two rows, added to s (S0) and m (mix). */
+#define REDS_VECTOR_HALF(w, x, s, m) \
+  "sxtb16 r12, " w "\n\t"            \
+  "smlad " m ", " w ", " x ", " m "\n\t" \
+  "smlad " s ", r12, " x ", " s "\n\t"
 
-/* All groups, four in a turn; [sp] holds where the inputs end. Entered `72 * n` bytes before label
- * 4, the first turn has n groups. */
-#define REDS_GROUPS                           \
-  ".balign 4\n"                               \
-  "3:\n\t"                                    \
-  REDS_GROUP REDS_GROUP REDS_GROUP REDS_GROUP \
-  "4:\n\t"                                    \
-  "ldr.w r10, [sp]\n\t"                       \
-  "cmp r11, r10\n\t"                          \
-  "bne.w 3b\n\t"
+/* Four inputs of four rows: 16 products in 15 instructions, 60 bytes. */
+#define REDS_VECTOR_GROUP                 \
+  "ldrd r4, r5, [r11], #8\n\t"            \
+  "ldrd r6, r7, [r10], #8\n\t"            \
+  REDS_VECTOR_HALF("r6", "r4", "r0", "r2") \
+  REDS_VECTOR_HALF("r7", "r5", "r0", "r2") \
+  "ldrd r6, r7, [lr], #8\n\t"             \
+  REDS_VECTOR_HALF("r6", "r4", "r1", "r3") \
+  REDS_VECTOR_HALF("r7", "r5", "r1", "r3")
 
-/* [sp, #4] = where to enter the loop for the number of groups in `groups`; uses it and r8. */
-#define REDS_SET_GROUPS_ENTRY(groups)                   \
-  "subs.w " groups ", " groups ", #1\n\t"               \
-  "and.w " groups ", " groups ", #3\n\t"                \
-  "add.w " groups ", " groups ", #1\n\t"                \
-  "adr.w r8, 4f\n\t"                                    \
-  "sub.w r8, r8, " groups ", lsl #6\n\t"                \
-  "sub.w r8, r8, " groups ", lsl #3\n\t"                \
-  "add.w r8, r8, #1\n\t"                                \
-  "str.w r8, [sp, #4]\n\t"
+/* The output of the sum in `x` with the multiplier `m`; the shift in r10, `rounding` in r11. One
+ * less for negatives turns half up into half away from zero. */
+#define REDS_VECTOR_OUTPUT(x, m)           \
+  "lsls " m ", " m ", #1\n\t"              \
+  "smmlar " x ", " x ", " m ", " x "\n\t"  \
+  "add.w " x ", " x ", " x ", asr #31\n\t" \
+  "asrs.w " x ", " x ", r10\n\t"           \
+  "sbc.w " x ", " x ", r11\n\t"            \
+  "ssat " x ", #8, " x "\n\t"              \
+  "strb " x ", [r9], #1\n\t"
 
-/* Adds the products of `groups` groups to `sums`.
- * Stack: 0 end of inputs, 4 entry, 8 saved registers, 44 sums. */
-static REDS_NAKED void reds_sum_vector(REDS_UNUSED const uint32_t *inputs,
-                                       REDS_UNUSED const int8_t *pair0,
-                                       REDS_UNUSED const int8_t *pair1, REDS_UNUSED int32_t groups,
-                                       REDS_UNUSED reds_vector_sums *sums) {
+/* The outputs of a turn; to label 6 with a shift to the left. The sums are still S0 and, in r2 and
+ * r3, 256 * S1. Of the shifts, r10 holds four, inverted: one less than what is shifted right. */
+#define REDS_VECTOR_OUTPUTS        \
+  "ldrd r10, r11, [sp, #52]\n\t"   \
+  "add.w r10, r10, r9, lsl #2\n\t" \
+  "add.w r11, r11, r9, lsl #2\n\t" \
+  "ldm.w r10, {r4-r7}\n\t"         \
+  "adds r0, r0, r4\n\t"            \
+  "add.w r2, r5, r2, asr #8\n\t"   \
+  "adds r1, r1, r6\n\t"            \
+  "add.w r3, r7, r3, asr #8\n\t"   \
+  "ldm.w r11, {r4-r7}\n\t"         \
+  "ldr.w r10, [sp, #60]\n\t"       \
+  "ldr.w r11, [sp, #64]\n\t"       \
+  "ldr.w r12, [sp, #68]\n\t"       \
+  "ldr.w r10, [r10, r9]\n\t"       \
+  "mvn.w r10, r10\n\t"             \
+  "tst.w r10, #0x80808080\n\t"     \
+  "bne.n 6f\n\t"                   \
+  "add.w r10, r10, #0x01010101\n\t" \
+  REDS_VECTOR_OUTPUT("r0", "r4")   \
+  "lsr.w r10, r10, #8\n\t"         \
+  REDS_VECTOR_OUTPUT("r2", "r5")   \
+  "lsr.w r10, r10, #8\n\t"         \
+  REDS_VECTOR_OUTPUT("r1", "r6")   \
+  "lsr.w r10, r10, #8\n\t"         \
+  REDS_VECTOR_OUTPUT("r3", "r7")
+
+/* Four rows a turn: the outputs from `output` to `output_end`, or to the first four of which one is
+ * shifted to the left; returns where it stopped. `weights` lies `skipped` bytes before the first
+ * pair; these are the bytes from the groups of the second pair to the third pair. Tables come as
+ * the addresses of their entries for an output at address 0. `rounding` is -1 - zero point:
+ * subtracted with carry, it rounds and adds the zero point.
+ *
+ * With four `input_bytes` too few, the sums of one turn are added to four words at `output`.
+ *
+ * Groups are done five in a turn, in the first one what is left of them. Stack: 0 skipped, 4 inputs,
+ * 8 pair_bytes, 12 entry of the first turn, 16 saved registers, 52 bias, 56 multiplier, 60 shift,
+ * 64 rounding, 68 output_end, 72 weights, 76 output. */
+static __attribute__((naked, noinline, used)) uintptr_t reds_multiply_rows(
+    REDS_UNUSED int32_t skipped, REDS_UNUSED const uint32_t *inputs, REDS_UNUSED int32_t pair_bytes,
+    REDS_UNUSED int32_t input_bytes, REDS_UNUSED uintptr_t bias,
+    REDS_UNUSED uintptr_t multiplier, REDS_UNUSED uintptr_t shift, REDS_UNUSED int32_t rounding,
+    REDS_UNUSED uintptr_t output_end, REDS_UNUSED uintptr_t weights, REDS_UNUSED uintptr_t output) {
   __asm__(
-      "push {r4-r11, lr}\n\t"
-      "sub sp, #8\n\t"
-      "mov r11, r0\n\t"
-      "mov r12, r1\n\t"
-      "mov lr, r2\n\t"
-      "add.w r4, r0, r3, lsl #3\n\t"
-      "str r4, [sp]\n\t"
-      REDS_SET_GROUPS_ENTRY("r3")
+      "push {r0-r11, lr}\n\t"
+      "add.w r8, r1, r3\n\t"
+      "subs r3, r3, #4\n\t"
+      "lsrs r3, r3, #3\n\t"
+      "movs r4, #13\n\t" /* 13 n / 64 is n / 5 for n < REDS_RUN_GROUPS */
+      "muls r4, r3, r4\n\t"
+      "lsrs r5, r4, #6\n\t"
+      "movs r4, #5\n\t"
+      "mls r3, r5, r4, r3\n\t" /* groups of the first turn, less one */
+      "adr.w r4, 4f + 1\n\t"
+      "sub.w r4, r4, r3, lsl #6\n\t"
+      "add.w r4, r4, r3, lsl #2\n\t"
+      "str r4, [sp, #12]\n\t"
+      "ldr.w r9, [sp, #76]\n\t"
+      "ldr.w lr, [sp, #72]\n"
+      "2: ldm.w sp, {r10, r11, r12}\n\t"
+      "add.w r10, r10, lr\n\t"
+      "add.w lr, r10, r12\n\t"
       "movs r0, #0\n\t"
       "movs r1, #0\n\t"
       "movs r2, #0\n\t"
       "movs r3, #0\n\t"
-      "bx r8\n\t"
-      REDS_GROUPS
-      "ldr r12, [sp, #44]\n\t"
-      "ldm.w r12, {r4-r7}\n\t"
-      "subs r2, r2, r0\n\t"
-      "subs r3, r3, r1\n\t"
+      "ldr.w pc, [sp, #12]\n\t"
+      ".balign 4\n"
+      "3:\n\t"
+      REDS_VECTOR_GROUP REDS_VECTOR_GROUP REDS_VECTOR_GROUP REDS_VECTOR_GROUP
+      "4:\n\t"
+      REDS_VECTOR_GROUP
+      "cmp r11, r8\n\t"
+      "blo.w 3b\n\t"
+      "sub.w r2, r2, r0\n\t"
+      "sub.w r3, r3, r1\n\t"
+      "bhi.n 5f\n\t"
+      REDS_VECTOR_OUTPUTS
+      "cmp r9, r12\n\t"
+      "bne.w 2b\n\t"
+      "6: mov r0, r9\n\t"
+      "add sp, #16\n\t"
+      "pop {r4-r11, pc}\n\t"
+      "5: ldm.w r9, {r4-r7}\n\t"
       "adds r4, r4, r0\n\t"
       "add.w r5, r5, r2, asr #8\n\t"
       "adds r6, r6, r1\n\t"
       "add.w r7, r7, r3, asr #8\n\t"
-      "stm.w r12, {r4-r7}\n\t"
-      "add sp, #8\n\t"
-      "pop {r4-r11, pc}\n\t");
+      "stm.w r9, {r4-r7}\n\t"
+      "b.n 6b\n\t");
 }
 
-/* What the functions below take. */
-typedef struct {
-  const uint32_t *inputs;
-  const int8_t *weights;
-  int32_t groups;
-  int32_t quads;
-  const int32_t *bias;
-  const int32_t *multiplier;
-  const int8_t *shift;
-  int8_t *output;
-  int32_t rounding; /* as in reds_four */
-  int32_t pair_bytes;
-} reds_quads;
-
-/* The output of the sum in `x`, with its multiplier in `m` and its shift in byte `rotation` / 8 of
- * r8; r9 holds `rounding`, r12 the output. Uses r10. */
-#define REDS_OUTPUT(x, m, rotation, sign)           \
-  "sxtb.w r10, r8" rotation "\n\t"                  \
-  "lsl.w " m ", " m ", #1\n\t"                      \
-  "rsb.w r10, r10, #0\n\t"                          \
-  "smmlar " x ", " x ", " m ", " x "\n\t" sign       \
-  "asrs.w " x ", " x ", r10\n\t"                    \
-  "sbc.w " x ", " x ", r9\n\t"                      \
-  "ssat " x ", #8, " x "\n\t"                       \
-  "strb.w " x ", [r12], #1\n\t"
-
-/* r0 points to reds_quads. Stack: 0 end of inputs, 4 entry, 8 a copy of reds_quads. */
-#define REDS_MULTIPLY_QUADS(sign0, sign1, sign2, sign3) \
-  "push {r4-r11, lr}\n\t"                               \
-  "sub sp, #48\n\t"                                     \
-  "ldm.w r0!, {r4-r11}\n\t"                             \
-  "add r12, sp, #8\n\t"                                 \
-  "stm.w r12!, {r4-r11}\n\t"                            \
-  "mov r2, r6\n\t"                                      \
-  "add.w r4, r4, r6, lsl #3\n\t"                        \
-  "ldm.w r0, {r5-r6}\n\t"                               \
-  "str r4, [sp]\n\t"                                    \
-  "stm.w r12, {r5-r6}\n\t"                              \
-  REDS_SET_GROUPS_ENTRY("r2")                           \
-  ".balign 4\n"                                         \
-  "2:\n\t"                                              \
-  "ldr r12, [sp, #12]\n\t"                              \
-  "ldr r10, [sp, #44]\n\t"                              \
-  "ldr r9, [sp, #24]\n\t"                               \
-  "ldr r11, [sp, #8]\n\t"                               \
-  "ldr r8, [sp, #4]\n\t"                                \
-  "ldr r0, [r9]\n\t"                                    \
-  "ldr r1, [r9, #8]\n\t"                                \
-  "add.w lr, r12, r10\n\t"                              \
-  "mov r2, r0\n\t"                                      \
-  "add.w r4, lr, r10\n\t"                               \
-  "mov r3, r1\n\t"                                      \
-  "str r4, [sp, #12]\n\t"                               \
-  "bx r8\n\t"                                           \
-  REDS_GROUPS                                           \
-  "ldr r10, [sp, #24]\n\t"                              \
-  "ldr r9, [sp, #28]\n\t"                               \
-  "ldr r11, [sp, #32]\n\t"                              \
-  "ldr r12, [sp, #36]\n\t"                              \
-  "ldr lr, [r10, #4]\n\t"                               \
-  "ldr r8, [r10, #12]\n\t"                              \
-  "subs r2, r2, r0\n\t"                                 \
-  "subs r3, r3, r1\n\t"                                 \
-  "add.w r2, lr, r2, asr #8\n\t"                        \
-  "add.w r3, r8, r3, asr #8\n\t"                        \
-  "ldm.w r9!, {r4-r7}\n\t"                              \
-  "ldr r8, [r11], #4\n\t"                               \
-  "add.w r10, r10, #16\n\t"                             \
-  "str r9, [sp, #28]\n\t"                               \
-  "str r10, [sp, #24]\n\t"                              \
-  "str r11, [sp, #32]\n\t"                              \
-  "ldr r9, [sp, #40]\n\t"                               \
-  "ldr r11, [sp, #20]\n\t"                              \
-  REDS_OUTPUT("r0", "r4", "", sign0)                    \
-  REDS_OUTPUT("r2", "r5", ", ror #8", sign1)            \
-  REDS_OUTPUT("r1", "r6", ", ror #16", sign2)           \
-  REDS_OUTPUT("r3", "r7", ", ror #24", sign3)           \
-  "subs.w r11, r11, #1\n\t"                             \
-  "str r12, [sp, #36]\n\t"                              \
-  "str r11, [sp, #20]\n\t"                              \
-  "bne.w 2b\n\t"                                        \
-  "add sp, #48\n\t"                                     \
-  "pop {r4-r11, pc}\n\t"
-
-static REDS_NAKED void reds_multiply_quads_signed(REDS_UNUSED const reds_quads *quads) {
-  __asm__(REDS_MULTIPLY_QUADS(REDS_SIGN("r0"), REDS_SIGN("r2"), REDS_SIGN("r1"), REDS_SIGN("r3")));
+/* Adds the products of `groups` groups to `sums`. */
+static inline void reds_sum_vector(const uint32_t *inputs, const int8_t *pair0,
+                                   const int8_t *pair1, int32_t groups, reds_vector_sums *sums) {
+  const uintptr_t row = (uintptr_t)sums->row;
+  reds_multiply_rows(0, inputs, pair1 - pair0, groups * REDS_GROUP_BYTES - 4, 0, 0, 0, 0, 0,
+                       (uintptr_t)pair0, row);
 }
 
-/* The outputs of all whole groups of four channels; returns how many channels these are. For rows
- * of at most REDS_RUN_GROUPS, and simple outputs. */
-static inline int32_t reds_multiply_quads(const reds_vector_rows *rows, const reds_outputs *outputs,
-                                          const int8_t *filter, int32_t channels,
-                                          const uint32_t *inputs, int8_t *output) {
-  const reds_quads quads = {inputs,       filter,
-                            rows->groups, channels / 4,
-                            outputs->bias, outputs->multiplier,
-                            outputs->shift, output,
-                            -1 - outputs->offset, rows->pair_bytes};
-  if (quads.quads == 0) return 0;
-  reds_multiply_quads_signed(&quads);
-  return channels & ~3;
+/* The first outputs, four at a time; returns how many. For rows of at most REDS_RUN_GROUPS, an
+ * activation that lets all of int8 through, and no table. */
+static inline int32_t reds_multiply_quads(const reds_vector *vector, const reds_outputs *outputs,
+                                          int32_t channels, int8_t *output) {
+  const uintptr_t start = (uintptr_t)output, end = start + ((uintptr_t)channels & ~(uintptr_t)3);
+  const int32_t bytes = vector->groups * REDS_GROUP_BYTES;
+  const int32_t skipped = vector->pair_bytes - bytes;
+  if (start == end) return 0;
+  return (int32_t)(reds_multiply_rows(skipped, vector->inputs, vector->pair_bytes, bytes,
+                                        (uintptr_t)outputs->bias - 4 * start,
+                                        (uintptr_t)outputs->multiplier - 4 * start,
+                                        (uintptr_t)outputs->shift - start, -1 - outputs->offset,
+                                        end, (uintptr_t)(vector->filter - skipped), start) -
+                   start);
 }
 
 #endif /* REDS_VECTOR_DSP_H_ */

@@ -11,21 +11,21 @@ static inline void reds_expand_vector(const int8_t *input, int32_t length, int32
 }
 
 /* All outputs. */
-static inline void reds_multiply_vector(const reds_vector_rows *rows,
-                                        const reds_outputs *shared_outputs,
-                                        const int8_t *filter, int32_t channels,
-                                        const uint32_t *inputs, int8_t *output) {
+static inline void reds_multiply_vector(const reds_vector *vector,
+                                        const reds_outputs *shared_outputs, int32_t channels,
+                                        int8_t *output) {
   const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
   for (int32_t channel = 0; channel < channels; channel += REDS_LANES) {
-    const int8_t *pair = filter + channel / 2 * rows->pair_bytes;
+    const int8_t *pair = vector->filter + channel / 2 * vector->pair_bytes;
     reds_row_sums sums;
-    reds_sum_four_rows((const int8_t *)inputs, pair,
-                  channel + 2 < channels ? pair + rows->pair_bytes : pair, rows->groups, &sums);
+    reds_sum_four_rows((const int8_t *)vector->inputs, pair,
+                       channel + 2 < channels ? pair + vector->pair_bytes : pair, vector->groups,
+                       &sums);
     const mve_pred16_t active = vctp32q((uint32_t)(channels - channel));
     const reds_four_factors factors = reds_load_factors(&outputs, channel, active);
     const int32x4_t bias = vldrwq_z_s32(outputs.bias + channel, active);
     const int32x4_t biased = vaddq_s32(vldrwq_s32(sums.products), bias);
-    const int32x4_t sum = vmlaq_n_s32(biased, vldrwq_s32(sums.weights), rows->input_offset);
+    const int32x4_t sum = vmlaq_n_s32(biased, vldrwq_s32(sums.weights), vector->input_offset);
     const int32x4_t scaled = reds_requantise_four(sum, factors);
     vstrbq_p_s32(output + channel, reds_activate_four(&outputs, scaled), active);
   }
