@@ -1,15 +1,18 @@
 """The benchmark of kernels: what it measures, and what it refuses."""
 
+import shutil
+
 import numpy as np
 import pytest
 from machines import KERNELS, CortexM
 
 from benchmarks import cmsis_nn_calls, kernels
-from benchmarks.configurations import Configuration
+from benchmarks.configurations import QEMU_CORE, TUNED_CORES, Configuration
 from benchmarks.layers import LAYERS, find_layer, work
 from tflm_reds.codegen.toolchain import target_compiler
 from tflm_reds.errors import ToolchainError, VerificationError
 from tflm_reds.reference import run_op
+from tflm_reds.sim.qemu import PROGRAM
 
 MACS = {
     ("pointwise 64-64", 64): 512_000,
@@ -20,6 +23,14 @@ MACS = {
     ("dense 64-12", 16): 16 * 12,
     ("dense 250-144", 36): 250 * 36,
 }
+
+HEAVY = (
+    ("pointwise 64-64", 16),
+    ("depthwise 3x3", 16),
+    ("convolution 10x4 s2 1-64", 16),
+    ("convolution 3x3 64-64", 16),
+    ("dense 144-144", 36),
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +61,23 @@ def test_a_measurement_repeats_and_costs_more_when_flash_waits(machine):
     assert first == second
     assert first["instructions"] < first["cycles_ws0"] < first["cycles_ws2"]
     assert kernels.measure(machine, net, subnet=1)["instructions"] > first["instructions"]
+
+
+@pytest.mark.parametrize("core", TUNED_CORES)
+def test_tuned_bodies_need_at_most_two_thirds_of_the_plain_ones(core, tmp_path):
+    for program in ("arm-none-eabi-gcc", *([PROGRAM] if core == QEMU_CORE else [])):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} not installed")
+    counts = {}
+    for body in ("plain", "tuned"):
+        folder = tmp_path / body
+        folder.mkdir()
+        with Configuration(core, body=body).machine(folder) as machine:
+            for kernel, width in HEAVY:
+                net = find_layer(kernel).at([width])
+                counts[kernel, body] = kernels.measure(machine, net, subnet=0)["instructions"]
+    for kernel, _ in HEAVY:
+        assert 1.5 * counts[kernel, "tuned"] <= counts[kernel, "plain"], kernel
 
 
 def test_a_wrong_kernel_is_not_measured(machine, monkeypatch):
