@@ -339,6 +339,17 @@ def test_kernel_equals_numpy_on_thousands(machine, kernel):
     check_many(machine, kernel, MANY_EXAMPLES)
 
 
+def test_sum_whose_output_factor_is_above_half(machine):
+    """Then it is no shift to the right."""
+    builder = NetBuilder((3, 2, 5), subnets=2, seed=1)
+    builder.tensors[0] = replace(builder.tensors[0], scale=1.0, zero_point=3)
+    other = replace(builder.tensors[0], name="other", scale=0.4, zero_point=-9)
+    builder.tensors.append(other)
+    builder.back_to("input").add("other")
+    builder.tensors[-1] = replace(builder.last, scale=float(np.float32(3e-6)), zero_point=-20)
+    check(machine, builder.build())
+
+
 @pytest.mark.parametrize("size", [500, 4095])
 def test_softmax_of_many_equal_classes(machine, size):
     """The sum leaves the range in which TFLM's final shift is at most 31."""

@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import CortexM, Host
+from machines import KERNELS, CortexM, Host
 
 LEAST, MOST = -(2**31), 2**31 - 1
 POWERS = {sign * 2**bit + step for bit in range(32) for sign in (1, -1) for step in (-1, 0, 1)}
@@ -41,9 +41,10 @@ def machine(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     source = folder / "requantise.c"
     source.write_text(SOURCE)
+    sources = [source, KERNELS / "reds_support.c"]
     if request.param == "host":
-        return Host([source], folder)
-    return CortexM([source], folder, core=request.param)
+        return Host(sources, folder)
+    return CortexM(sources, folder, core=request.param)
 
 
 def signed(word: int) -> int:

@@ -72,11 +72,21 @@ static inline int32_t reds_rounding_high_multiply(int32_t value, int32_t multipl
   return high;
 }
 
-/* value / 2^exponent, rounded half up; exponent 1 .. 31: the carry is the last bit shifted out. */
-static inline int32_t reds_shift_half_up(int32_t value, int32_t exponent) {
+/* base + value / 2^exponent, rounded half up; exponent 1 .. 31: the carry is the last bit shifted
+ * out. */
+static inline int32_t reds_add_shifted(int32_t base, int32_t value, int32_t exponent) {
   int32_t result;
-  __asm__("asrs %0, %1, %2\n\tadc %0, %0, #0" : "=r"(result) : "r"(value), "r"(exponent) : "cc");
+  __asm__("asrs %0, %1, %2\n\tadc %0, %0, %3"
+          : "=&r"(result)
+          : "r"(value), "r"(exponent), "rI"(base)
+          : "cc");
   return result;
+}
+
+/* The nearest int8. */
+static inline int32_t reds_saturate(int32_t value) {
+  __asm__("ssat %0, #8, %0" : "+r"(value));
+  return value;
 }
 
 #endif /* REDS_DSP_H_ */

@@ -36,3 +36,12 @@ int8_t reds_output(const reds_outputs *outputs, int32_t channel, int32_t sum) {
   return reds_output_inline(outputs, channel, sum);
 }
 #endif
+
+int32_t reds_high_multiply_halves(int32_t value, int32_t multiplier) {
+  const int32_t high = value >> 16, multiplier_high = multiplier >> 16;
+  const uint32_t low = value & 0xFFFF, multiplier_low = multiplier & 0xFFFF;
+  /* No sum of a product and a carry leaves 32 bits. */
+  const int32_t middle = high * (int32_t)multiplier_low + (int32_t)(low * multiplier_low >> 16);
+  const int32_t rest = (int32_t)low * multiplier_high + (middle & 0xFFFF);
+  return 2 * (high * multiplier_high + (middle >> 16)) + (((rest >> 14) + 1) >> 1);
+}

@@ -105,14 +105,7 @@ static inline reds_taps reds_clip(int32_t origin, int32_t kernel, int32_t dilati
 }
 
 /* reds_high_multiply by four products of halves; `value` and `multiplier` not both INT32_MIN. */
-static inline int32_t reds_high_multiply_halves(int32_t value, int32_t multiplier) {
-  const int32_t high = value >> 16, multiplier_high = multiplier >> 16;
-  const uint32_t low = value & 0xFFFF, multiplier_low = multiplier & 0xFFFF;
-  /* No sum of a product and a carry leaves 32 bits. */
-  const int32_t middle = high * (int32_t)multiplier_low + (int32_t)(low * multiplier_low >> 16);
-  const int32_t rest = (int32_t)low * multiplier_high + (middle & 0xFFFF);
-  return 2 * (high * multiplier_high + (middle >> 16)) + (((rest >> 14) + 1) >> 1);
-}
+int32_t reds_high_multiply_halves(int32_t value, int32_t multiplier);
 
 /* (value * multiplier) / 2^31, rounded half up (TFLM's SaturatingRoundingDoublingHighMul; a
  * multiplier below 2^31 cannot saturate). */
@@ -138,8 +131,13 @@ static inline int32_t reds_rounding_high_multiply(int32_t value, int32_t multipl
   return reds_high_multiply(value, multiplier);
 }
 
-static inline int32_t reds_shift_half_up(int32_t value, int32_t exponent) {
-  return ((value >> (exponent - 1)) + 1) >> 1;
+static inline int32_t reds_add_shifted(int32_t base, int32_t value, int32_t exponent) {
+  return base + (((value >> (exponent - 1)) + 1) >> 1);
+}
+
+static inline int32_t reds_saturate(int32_t value) {
+  if (value < INT8_MIN) return INT8_MIN;
+  return value > INT8_MAX ? INT8_MAX : value;
 }
 
 #endif
@@ -150,14 +148,19 @@ static inline int32_t reds_requantise(int32_t value, int32_t multiplier, int32_t
   return reds_rounding_shift(reds_high_multiply(value, multiplier), -shift);
 }
 
-/* reds_requantise for a multiplier in [2^30, 2^31). */
-static inline int32_t reds_requantise_channel(int32_t value, int32_t multiplier, int32_t shift) {
-  if (shift >= 0) {
-    return reds_rounding_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
-  }
+/* reds_requantise for a multiplier in [2^30, 2^31) and a shift to the right by `exponent` (1 .. 31),
+ * plus `base`. */
+static inline int32_t reds_scale_right(int32_t base, int32_t value, int32_t multiplier,
+                                       int32_t exponent) {
   value = reds_rounding_high_multiply(value, multiplier);
   /* One less for negatives turns half up into half away from zero. */
-  return reds_shift_half_up(value + (value >> 31), -shift);
+  return reds_add_shifted(base, value + (value >> 31), exponent);
+}
+
+/* reds_requantise for a multiplier in [2^30, 2^31). */
+static inline int32_t reds_requantise_channel(int32_t value, int32_t multiplier, int32_t shift) {
+  if (shift < 0) return reds_scale_right(0, value, multiplier, -shift);
+  return reds_rounding_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
 }
 
 static inline int8_t reds_clamp(int32_t value, reds_activation activation) {
