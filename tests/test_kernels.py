@@ -27,7 +27,7 @@ from tflm_reds.sim.qemu import PROGRAM
 
 SOURCES = sorted(KERNELS.glob("*.c"))
 UNICORN_CORES = ("cortex-m0", "cortex-m3", "cortex-m4f", "cortex-m7f", "cortex-m33f")
-MACHINES = ("host", *UNICORN_CORES, "zig", "cortex-m55f")
+MACHINES = ("host", *UNICORN_CORES, "zig", "cortex-m55f", "cortex-m55f by zig")
 EXAMPLES = dict.fromkeys(("host", "cortex-m4f", "zig"), 40)
 FEWER_EXAMPLES, MANY_EXAMPLES = 8, 2000
 zero_points = st.sampled_from([-128, 127, 0, -1]) | st.integers(-128, 127)
@@ -59,10 +59,11 @@ def make_machine(name: str, folder, sources=SOURCES):
     """A context manager of the machine called `name`, with all kernels."""
     if name == "host":
         return nullcontext(Host(sources, folder))
-    if name == "cortex-m55f":
+    if name.startswith("cortex-m55f"):
         if shutil.which(PROGRAM) is None:
             pytest.skip(f"{PROGRAM} not installed")
-        return QemuCortexM(sources, folder, core=name)
+        compiler = zig_compiler() if name.endswith("zig") else None
+        return QemuCortexM(sources, folder, compiler=compiler)
     if name == "zig":
         return nullcontext(CortexM(sources, folder, compiler=zig_compiler()))
     return nullcontext(CortexM(sources, folder, core=name))
