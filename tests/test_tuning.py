@@ -142,6 +142,25 @@ def test_the_arena_keeps_its_limit():
         assert choice.why_kernel.startswith(f"the arena decides; {GENERAL} 0.")
 
 
+def test_no_op_gets_slower_and_no_arena_exceeds_a_ram_limit():
+    """A convolution that would take much scratch stands beside depthwise ops on small maps."""
+    net = NetBuilder((6, 6, 4), subnets=2, seed=3).convolution(24, (3, 3), "none", cut=True)
+    net.convolution(24, (3, 3), padding="SAME").depthwise((3, 3)).depthwise((2, 2))
+    net = net.mean().dense(3).build()
+    for ram in (None, [lower(net, "ram").arena_sizes[k] for k in range(2)]):
+        tuning = tune(net, BOARD, ram=ram)
+        assert tuning.chosen
+        usual, tuned = lower(net, ram=ram), lower(net, ram=ram, chosen=tuning.chosen)
+        for before, after in zip(usual.ops, tuned.ops, strict=True):
+            costs = tuning.measured.get(before.name)
+            if costs:
+                ways = [Candidate(op.kernel, op.scratch_bytes) for op in (before, after)]
+                assert relative_cost(costs, ways[1]) <= relative_cost(costs, ways[0])
+        limits = ram or [SLACK["speed"] * live for live in usual.live_sizes]
+        for k, limit in enumerate(limits):
+            assert tuned.arena_sizes[k] <= max(limit, usual.arena_sizes[k])
+
+
 def test_report_tells_what_was_measured_and_why():
     net = small_maps()
     tuning = tune(net, BOARD)

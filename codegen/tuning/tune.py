@@ -93,24 +93,22 @@ def _choose(
     tuning: Tuning, net: QuantizedNet, optimize: str, ram: Sequence[int | None] | None
 ) -> Tuning:
     """The best candidate of each op, one op after another, with which the arena is in its limit."""
-    by_shape = lower(net, optimize, ram)
+    by_shape = program = lower(net, optimize, ram)
     chosen: dict[str, Candidate] = {}
     for name, costs in tuning.measured.items():
-        used = _used(by_shape, name)
-        for candidate in faster(costs, used):
-            if candidate.kernel == used.kernel and candidate.scratch_bytes > used.scratch_bytes:
-                continue  # plan_arena had no room for it
+        used = _used(program)
+        for candidate in faster(costs, used[name]):
             trial = lower(net, optimize, ram, chosen | {name: candidate})
             fits = _fits(trial, by_shape, SLACK[optimize], ram)
-            if not costs[used] or (fits and _used(trial, name) == candidate):
-                chosen[name] = candidate
+            # Nor may any other op lose scratch memory by it.
+            if not costs[used[name]] or (fits and _used(trial) == used | {name: candidate}):
+                chosen[name], program = candidate, trial
                 break
     return replace(tuning, chosen=chosen)
 
 
-def _used(program: Program, name: str) -> Candidate:
-    op = next(op for op in program.ops if op.name == name)
-    return Candidate(op.kernel, op.scratch_bytes)
+def _used(program: Program) -> dict[str, Candidate]:
+    return {op.name: Candidate(op.kernel, op.scratch_bytes) for op in program.ops}
 
 
 def faster(costs: Mapping[Candidate, Costs], used: Candidate) -> list[Candidate]:
