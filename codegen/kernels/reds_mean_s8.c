@@ -1,5 +1,7 @@
 #include "reds_support.h"
 
+#define RUN 256 /* values of int8 whose sum fits an int16 */
+
 static int arguments_valid(const reds_mean_params *params, const reds_dims *input,
                            const reds_dims *output) {
   /* 2^23 values of up to 255 fit the int32 sum. */
@@ -8,50 +10,72 @@ static int arguments_valid(const reds_mean_params *params, const reds_dims *inpu
          input->height * input->width < (1 << 23);
 }
 
-#if defined(REDS_MVE)
-#include "reds_sums_mve.h"
-
-static inline int32x4_t scale(const reds_mean_params *params, int32x4_t sums) {
-  const reds_four_factors factors = {vdupq_n_s32(params->multiplier), vdupq_n_s32(params->shift)};
-  const int32x4_t scaled = reds_requantise_four(sums, factors);
-  const int32x4_t value = vaddq_n_s32(scaled, params->output_offset);
-  return vminq_s32(vmaxq_s32(value, vdupq_n_s32(INT8_MIN)), vdupq_n_s32(INT8_MAX));
+static int32_t sum_channel(const int8_t *input, int32_t positions, int32_t stride) {
+  int32_t sum = 0;
+  for (; positions > 0; --positions, input += stride) sum += *input;
+  return sum;
 }
 
-static void average(const reds_mean_params *params, const int8_t *input, int32_t stride,
-                    int32_t positions, int32_t channels, int8_t *output) {
-  for (int32_t channel = 0; channel < channels; channel += 8) {
-    const mve_pred16_t active = vctp16q((uint32_t)(channels - channel));
-    const int32x4_t start = vdupq_n_s32(positions * params->input_offset);
-    int32x4x2_t sums = {{start, start}};
-    sums = reds_add_values(sums, input + channel, stride, positions, active);
-    const int16x8_t even = vreinterpretq_s16_s32(scale(params, sums.val[0]));
-    vstrbq_p_s16(output + channel, vmovntq_s32(even, scale(params, sums.val[1])), active);
+#if defined(REDS_DSP)
+
+/* Adds four channels at up to RUN positions to `sums`, two positions in a turn. */
+static REDS_NOINLINE void sum_run(const int8_t *input, int32_t positions, int32_t stride, int32_t *sums) {
+  uint32_t even = 0, odd = 0;
+  for (; positions > 1; positions -= 2, input += 2 * stride) {
+    const uint32_t first = reds_load_word(input), second = reds_load_word(input + stride);
+    even = reds_add_even_bytes(reds_add_even_bytes(even, first), second);
+    odd = reds_add_odd_bytes(reds_add_odd_bytes(odd, first), second);
   }
+  if (positions > 0) {
+    const uint32_t last = reds_load_word(input);
+    even = reds_add_even_bytes(even, last);
+    odd = reds_add_odd_bytes(odd, last);
+  }
+  sums[0] += (int16_t)even;
+  sums[1] += (int16_t)odd;
+  sums[2] += (int32_t)even >> 16;
+  sums[3] += (int32_t)odd >> 16;
 }
 
-#else
-
-static void average(const reds_mean_params *params, const int8_t *input, int32_t stride,
-                    int32_t positions, int32_t channels, int8_t *output) {
-  const reds_activation all = {INT8_MIN, INT8_MAX};
-  for (int32_t channel = 0; channel < channels; ++channel) {
-    const int8_t *value = input + channel;
-    int32_t sum = positions * params->input_offset;
-    for (int32_t i = 0; i < positions; ++i, value += stride) sum += *value;
-    const int32_t scaled = reds_requantise(sum, params->multiplier, params->shift);
-    output[channel] = reds_clamp(scaled + params->output_offset, all);
+static void sum_four_channels(const int8_t *input, int32_t positions, int32_t stride,
+                              int32_t *sums) {
+  for (; positions > RUN; positions -= RUN, input += RUN * stride) {
+    sum_run(input, RUN, stride, sums);
   }
+  sum_run(input, positions, stride, sums);
 }
 
 #endif
+
+/* Sums of the next 1 to 4 channels; returns how many. */
+static int32_t sum_channels(const int8_t *input, int32_t channels, int32_t positions,
+                            int32_t stride, int32_t *sums) {
+#if defined(REDS_DSP)
+  if (channels >= 4) {
+    sums[0] = sums[1] = sums[2] = sums[3] = 0;
+    sum_four_channels(input, positions, stride, sums);
+    return 4;
+  }
+#endif
+  sums[0] = sum_channel(input, positions, stride);
+  return channels > 0;
+}
 
 reds_status reds_mean_s8(const reds_mean_params *params, const reds_dims *input_dims,
                          const int8_t *input, const reds_dims *output_dims, int8_t *output) {
   if (input == NULL || output == NULL || !arguments_valid(params, input_dims, output_dims)) {
     return REDS_ERROR_ARGUMENT;
   }
-  average(params, input, input_dims->channel_stride, input_dims->height * input_dims->width,
-          input_dims->channels, output);
+  const reds_activation all = {INT8_MIN, INT8_MAX};
+  const int32_t positions = input_dims->height * input_dims->width;
+  const int32_t start = positions * params->input_offset;
+  int32_t sums[4], count = 0;
+  for (int32_t left = input_dims->channels; left > 0; left -= count, input += count) {
+    count = sum_channels(input, left, positions, input_dims->channel_stride, sums);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t scaled = reds_requantise(start + sums[i], params->multiplier, params->shift);
+      *output++ = reds_clamp(scaled + params->output_offset, all);
+    }
+  }
   return REDS_OK;
 }

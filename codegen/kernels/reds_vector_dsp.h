@@ -71,9 +71,9 @@
  *
  * With four `input_bytes` too few, the sums of one turn are added to four words at `output`.
  *
- * Groups are done five in a turn, in the first one what is left of them. Stack: 0 skipped, 4 inputs,
- * 8 pair_bytes, 12 entry of the first turn, 16 saved registers, 52 bias, 56 multiplier, 60 shift,
- * 64 rounding, 68 output_end, 72 weights, 76 output. */
+ * Groups are done five in a turn, in the first one what is left of them. Stack: 0 skipped,
+ * 4 inputs, 8 pair_bytes, 12 entry of the first turn, 16 saved registers, 52 bias, 56 multiplier,
+ * 60 shift, 64 rounding, 68 output_end, 72 weights, 76 output. */
 static __attribute__((naked, noinline, used)) uintptr_t reds_multiply_rows(
     REDS_UNUSED int32_t skipped, REDS_UNUSED const uint32_t *inputs, REDS_UNUSED int32_t pair_bytes,
     REDS_UNUSED int32_t input_bytes, REDS_UNUSED uintptr_t bias,
