@@ -6,6 +6,8 @@ int16. The inputs of a row stand in groups of four, in the order 0 2 1 3; see re
 
 import numpy as np
 
+from tflm_reds.errors import QuantizationError
+
 GROUP = 4
 GROUP_ORDER = [0, 2, 1, 3]
 
@@ -15,7 +17,15 @@ def pack_pairs(weights: np.ndarray) -> np.ndarray:
 
     Rows are filled up to an even number, and the inputs of a segment to a multiple of four, with
     zeros.
+
+    Raises:
+        QuantizationError: if a weight is -128, whose mix may not fit an int16.
     """
+    if count := int((weights == -128).sum()):
+        raise QuantizationError(
+            f"{count} of {weights.size} weights are -128: kernels take -127 .. 127. Quantise "
+            "symmetrically."
+        )
     rows, segments, inputs = weights.shape
     padding = ((0, rows % 2), (0, 0), (0, -inputs % GROUP))
     grouped = np.pad(weights.astype(np.int16), padding)
