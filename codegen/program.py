@@ -164,7 +164,8 @@ class Program:
         ops: in execution order.
         input, output: names of edges; nhwc, never cut.
         arena_sizes: bytes of the arena of an image cut to subnets 0..k, for each k; the last is
-            the arena of this program.
+            the arena of this program. They may fall: where the widths of an image fall and rise
+            again along a chain, fewer tensors run into each other than in one of equal widths.
         live_sizes: likewise, the least bytes that the tensors of such an image need: the most that
             is live during one op, scratch and alignment left out.
     """

@@ -75,8 +75,11 @@ def test_tables_take_at_most_9_bytes_for_a_channel_of_a_subnet(image):
 
 
 def test_arena_is_near_the_live_tensors_and_below_tflms(image):
-    """22,820 B is what TFLM takes for this network on a Cortex-M4."""
+    """22,820 B is what TFLM takes for this network on a Cortex-M4.
+
+    The scratch of a 1x1 convolution of 64 channels, 512 B, is 6 % of one tensor.
+    """
     program, _ = image
     for arena, live in zip(program.arena_sizes, program.live_sizes, strict=True):
-        assert live <= arena <= 1.05 * live
-    assert program.arena_sizes[-1] <= 22_820
+        assert live <= arena <= 1.06 * live
+    assert program.arena_sizes[-1] <= 22_820 / 2

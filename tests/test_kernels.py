@@ -8,6 +8,7 @@ import shutil
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -173,7 +174,8 @@ def check(
     with less scratch. `lookup` is the table of a fused element-wise op.
     """
     op = net.ops[-1]
-    rooms = (0.0, 0.3) if KernelCall(machine, net, op, 0).kernel == "reds_convolve_s8" else ()
+    is_general = KernelCall(machine, net, op, 0).kernel == "reds_convolve_s8"
+    rooms = (1.0, 0.0, 0.3) if is_general else (1.0,)
     places = [None, *overlap(net)]
     random = np.random.default_rng(0)
     for subnet in range(net.subnet_count):
@@ -186,12 +188,8 @@ def check(
             expected = run_op(net, op, subnet, [x[np.newaxis] for x in inputs])[0]
             if lookup is not None:
                 expected = lookup[expected.astype(int) + 128]
-            for below in places:
-                actual = KernelCall(machine, net, op, subnet, lookup, below).run(*inputs)
-                np.testing.assert_array_equal(actual, expected)
-                machine.free()
-            for room in rooms:
-                actual = KernelCall(machine, net, op, subnet, lookup, room=room).run(*inputs)
+            for below, room in product(places, rooms):
+                actual = KernelCall(machine, net, op, subnet, lookup, below, room).run(*inputs)
                 np.testing.assert_array_equal(actual, expected)
                 machine.free()
 

@@ -58,10 +58,29 @@ def residual(classes: int = 4) -> Model:
     return Model(inputs, layers.Dense(classes, name="fc")(layers.GlobalAveragePooling2D()(x)))
 
 
-@pytest.mark.parametrize("build", [ds_cnn, flattening_cnn, residual])
+def running_into_inputs() -> Sequential:
+    """Kernels in order whose outputs are smaller and larger than their inputs, none in place."""
+    return Sequential(
+        [
+            Input((12, 10, 3)),
+            layers.Conv2D(9, 3, padding="same", name="conv1"),
+            layers.MaxPooling2D(3, 1, padding="same", name="pool1"),
+            layers.DepthwiseConv2D(5, padding="same", name="depthwise"),
+            layers.Conv2D(14, 1, activation="relu", name="pointwise"),
+            layers.ZeroPadding2D(((1, 0), (0, 2)), name="pad"),
+            layers.Conv2D(17, 3, dilation_rate=2, name="conv2"),
+            layers.AveragePooling2D(2, name="pool2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(16, activation="relu", name="fc1"),
+            layers.Dense(5, name="fc2"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("build", [ds_cnn, flattening_cnn, residual, running_into_inputs])
 def test_ram_and_flash_are_those_of_the_image(build):
-    """On chains exactly, but for the filling of packed weights; with branches no arena is smaller
-    than the model says."""
+    """But for the filling of packed weights: on these chains of packed kernels exactly; elsewhere
+    no arena is smaller than the model says."""
     graph, weights = read_model(shake(build()))
     random = np.random.default_rng(5)
     drawn = {g: np.sort(random.integers(1, n + 1, 2)) for g, n in graph.groups.items()}
@@ -77,7 +96,7 @@ def test_ram_and_flash_are_those_of_the_image(build):
         filling = flash_bytes(lower(cut), k)["weights"] - cut.weight_bytes
         assert image["flash"] == model["flash"] + filling
         assert model["ram"] <= image["ram"]
-        if build is ds_cnn:
+        if build in (ds_cnn, flattening_cnn):
             assert model["ram"] == image["ram"]
 
 
@@ -116,15 +135,15 @@ def test_budgets_hold_in_the_image_where_the_model_is_too_low(data):
 
 
 @pytest.mark.slow
-def test_visual_wake_words_in_40_and_48_kib():
-    """MobileNetV1 0.25 needs 54 KiB; the image of each smaller subnet keeps its limit."""
+def test_visual_wake_words_in_32_and_40_kib():
+    """MobileNetV1 0.25 needs 46 KiB; the image of each smaller subnet keeps its limit."""
     model = shake(mobilenet_v1_025_vww())
     random = np.random.default_rng(0)
     x, y = random.uniform(size=(16, 96, 96, 3)).astype(np.float32), random.integers(0, 2, 16)
-    nested = reds.nest(model, (x, y), [Budget(ram=40 * 1024), Budget(ram=48 * 1024)])
+    nested = reds.nest(model, (x, y), [Budget(ram=32 * 1024), Budget(ram=40 * 1024)])
     small, middle, full = (costs["ram"] for costs in measured_costs(nested, x))
-    assert small <= 40 * 1024 < middle <= 48 * 1024 < full
-    assert full == 54 * 1024 + 32  # and the scratch of the widest 1x1 convolution
+    assert small <= 32 * 1024 < middle <= 40 * 1024 < full
+    assert full == 45 * 1024 + 624  # and the scratch of the depthwise convolution beside it
 
 
 def test_time_budgets_through_nest(data, tmp_path):

@@ -162,9 +162,9 @@ MUTATIONS = {
         THUMB_1, NARROW, "narrow",
         ("reds_convolve_narrow_s8.c", "<< (-8 * left)", "<< (-8 * left - 8)"),
     ),
-    "last four positions": (
+    "last positions": (
         DSP, POINTWISE, "pointwise",
-        ("reds_convolve_1x1_s8.c", "most = positions - REDS_POSITIONS", "most = positions - 5"),
+        ("reds_convolve_1x1_s8.c", "if (lane + 1 < count)", "if (lane + 2 < count)"),
     ),
     "odd row, plain": (
         PLAIN, POINTWISE, "pointwise", (BLOCK_PLAIN, "(mixed3 - low3) >> 8", "mixed3 >> 8"),

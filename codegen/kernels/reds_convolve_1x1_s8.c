@@ -17,33 +17,33 @@ static int arguments_valid(const reds_context *context, const reds_conv_params *
          reds_scratch_valid(context, reds_convolve_1x1_s8_get_buffer_size(filter));
 }
 
-/* A map of fewer than four positions: the last one is repeated. */
-static void expand_few(const int8_t *input, int32_t positions, int32_t length, int32_t stride,
-                       int32_t offset, int32_t patch_words, uint32_t *patches) {
+/* The last 1 to 3 positions; the last of them is repeated. A single one is written from all four
+ * lanes, at the speed of four. */
+static void multiply_rest(reds_product *product, int32_t input_offset, const int8_t *input,
+                          int32_t input_stride, int32_t count, int8_t *output) {
+  const int32_t patch_words = reds_patch_words(&product->rows);
   for (int32_t lane = 0; lane < REDS_POSITIONS; ++lane) {
-    const int32_t position = lane < positions ? lane : positions - 1;
-    reds_expand(input + position * stride, length, offset, patches + lane * patch_words);
+    reds_expand(input, product->rows.length, input_offset, product->patches + lane * patch_words);
+    if (lane + 1 < count) input += input_stride;
   }
+  if (count == 1) product->stride = product->four.stride = 0;
+  reds_multiply_patches(product, count == 1 ? REDS_POSITIONS : count, output);
 }
 
-/* Four positions at a time; the last four overlap those before them. */
+/* Four positions at a time. None is read after it was written: the output may lie over the input. */
 static void multiply(reds_product *product, int32_t input_offset, const reds_dims *input_dims,
                      const int8_t *input, int8_t *output) {
-  const int32_t positions = input_dims->height * input_dims->width;
-  const int32_t stride = input_dims->channel_stride, length = product->rows.length;
+  const int32_t input_stride = input_dims->channel_stride, output_stride = product->stride;
+  const int32_t length = product->rows.length;
   const int32_t patch_words = reds_patch_words(&product->rows);
-  if (positions < REDS_POSITIONS) {
-    expand_few(input, positions, length, stride, input_offset, patch_words, product->patches);
-    reds_multiply_patches(product, positions, output);
-    return;
+  int32_t left = input_dims->height * input_dims->width;
+  for (; left >= REDS_POSITIONS; left -= REDS_POSITIONS) {
+    reds_expand_four(input, length, input_stride, input_offset, patch_words, product->patches);
+    reds_multiply_patches(product, REDS_POSITIONS, output);
+    input += REDS_POSITIONS * input_stride;
+    output += REDS_POSITIONS * output_stride;
   }
-  for (int32_t next = 0; next < positions; next += REDS_POSITIONS) {
-    const int32_t most = positions - REDS_POSITIONS;
-    const int32_t first = next < most ? next : most;
-    reds_expand_four(input + first * stride, length, stride, input_offset, patch_words,
-                     product->patches);
-    reds_multiply_patches(product, REDS_POSITIONS, output + first * product->stride);
-  }
+  if (left > 0) multiply_rest(product, input_offset, input, input_stride, left, output);
 }
 
 reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,

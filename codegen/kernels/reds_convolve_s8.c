@@ -55,7 +55,7 @@ static void convolve_in_parts(const reds_windows *windows, reds_product *product
   }
 }
 
-/* Four positions at a time, as in reds_convolve_1x1_s8. */
+/* Four positions at a time; the last four overlap those before them. */
 static void convolve(const reds_windows *windows, reds_product *product, const int8_t *input,
                      int8_t *output) {
   int8_t *gathered = (int8_t *)product->patches + reds_patch_bytes(windows->filter);

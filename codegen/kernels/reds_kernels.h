@@ -142,7 +142,10 @@ typedef struct {
  *              input channels; or, where a subnet uses fewer, their full number rounded up to a
  *              multiple of 4
  * bias         int32, one for each active output channel, without the input zero point
- * scratch      reds_convolve_s8_get_buffer_size */
+ * scratch      reds_convolve_s8_get_buffer_size
+ *
+ * In order, four positions at a time: the windows of four are read in full before one of them is
+ * written. Of a number of positions that is no multiple of four the last four are made again. */
 reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params *params,
                              const reds_requantisation *requantisation, const reds_dims *input_dims,
                              const int8_t *input, const reds_dims *filter_dims,
@@ -160,7 +163,9 @@ size_t reds_convolve_s8_get_least_buffer_size(const reds_dims *filter_dims,
  * networks.
  *
  * filter, filter_dims  as of reds_convolve_s8
- * scratch              reds_convolve_narrow_s8_get_buffer_size */
+ * scratch              reds_convolve_narrow_s8_get_buffer_size
+ *
+ * In order, four positions at a time, which are read in full before one of them is written. */
 reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv_params *params,
                                     const reds_requantisation *requantisation,
                                     const reds_dims *input_dims, const int8_t *input,
@@ -174,7 +179,10 @@ size_t reds_convolve_narrow_s8_get_buffer_size(const reds_dims *filter_dims);
  *
  * filter       packed pairs of rows, see reds_block.h; aligned to 4 bytes
  * filter_dims  {1, 1, input channels, full input channels of the weights}
- * scratch      reds_convolve_1x1_s8_get_buffer_size */
+ * scratch      reds_convolve_1x1_s8_get_buffer_size
+ *
+ * In order, four positions at a time, which are read in full before one of them is written. `output`
+ * may be `input` where its stride is not larger. */
 reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,
                                  const reds_requantisation *requantisation,
                                  const reds_dims *input_dims, const int8_t *input,
@@ -223,7 +231,9 @@ size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params
  * filter       packed pairs of rows, see reds_block.h; aligned to 4 bytes
  * filter_dims  {1, 1, active inputs, full inputs of the weights}
  * output_dims  {1, 1, active outputs, full outputs}
- * scratch      reds_fully_connected_s8_get_buffer_size */
+ * scratch      reds_fully_connected_s8_get_buffer_size
+ *
+ * The input is read in full before an output is written: they may overlap. */
 reds_status reds_fully_connected_s8(const reds_context *context, const reds_fc_params *params,
                                     const reds_requantisation *requantisation,
                                     const reds_dims *input_dims, const int8_t *input,

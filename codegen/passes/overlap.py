@@ -4,13 +4,27 @@
 below the input on down, because the kernel makes positions in order and never looks back further.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3
-from tflm_reds.codegen.program import Edge, Op, Program
+from tflm_reds.codegen.passes.select_kernels import (
+    CONVOLVE,
+    CONVOLVE_1X1,
+    CONVOLVE_NARROW,
+    DEPTHWISE,
+    DEPTHWISE_3X3,
+    FULLY_CONNECTED,
+    POSITIONS,
+)
+from tflm_reds.codegen.program import Op, Program
 
 IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8", "reds_prelu_s8", "reds_add_s8")
-IN_ORDER = ("reds_max_pool_s8", "reds_average_pool_s8", "reds_depthwise_conv_s8")
+FOUR_BY_FOUR = (CONVOLVE_1X1, CONVOLVE_NARROW, CONVOLVE)
+IN_ORDER = ("reds_max_pool_s8", "reds_average_pool_s8", DEPTHWISE)
+
+Size = tuple[int, int]
+"""(height, width)."""
 
 
 def works_in_place(program: Program, op: Op) -> bool:
@@ -25,22 +39,59 @@ def works_in_place(program: Program, op: Op) -> bool:
 
 def reach(program: Program, op: Op) -> int | None:
     """Least bytes from the start of the output up to that of the input; None: no overlap."""
-    if op.kernel not in IN_ORDER:
-        return None
     source, target = program.edges[op.source], program.edges[op.target]
-    # The window of a position is read until all of its channels are written.
-    written = np.arange(1, target.height * target.width + 1) * target.stride
-    return _reach(written, _first_bytes(op, source, target))
+    sizes = ((source.height, source.width), (target.height, target.width))
+    found = steps(op.kernel, *sizes, op.stride, op.padding)
+    if found is None:
+        return None
+    written, needed = found
+    return max(0, int((written * target.stride - needed * source.stride).max()))
 
 
-def _reach(written: np.ndarray, needed: np.ndarray) -> int:
-    """Steps in order: bytes `written` while input bytes from `needed` on are still to be read."""
-    still_needed = np.minimum.accumulate(needed[::-1])[::-1]
-    return int((written - still_needed).max())
+def steps(
+    kernel: str, source: Size, target: Size, stride: Size, padding: Size
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The order in which a kernel works, where its output may lie over its input; else None.
+
+    Returns:
+        (written, needed): positions of the output that may be written while positions of the input
+        from `needed` on are still to be read, int64 [steps].
+    """
+    if kernel == FULLY_CONNECTED:  # reads all of its input first
+        return np.zeros(1, np.int64), np.zeros(1, np.int64)
+    needed = _first_needed(source, target, stride, padding)
+    positions = np.arange(len(needed))
+    if kernel in IN_ORDER:  # a window is read until all channels of its position are written
+        return positions + 1, needed
+    if kernel not in FOUR_BY_FOUR:
+        return None
+    written = read = positions[::POSITIONS]
+    if kernel == CONVOLVE:  # the last four are made again with those before them
+        read = np.minimum(written, max(0, len(needed) - POSITIONS))
+    return written, needed[read]
 
 
-def _first_bytes(op: Op, source: Edge, target: Edge) -> np.ndarray:
-    """First input byte of the window of each output position, or one before it."""
-    rows = np.maximum(np.arange(target.height) * op.stride[0] - op.padding[0], 0)
-    columns = np.maximum(np.arange(target.width) * op.stride[1] - op.padding[1], 0)
-    return ((rows[:, np.newaxis] * source.width + columns) * source.stride).reshape(-1)
+def corners(points: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of some (x, y) >= 0 those that make a x + b y largest for some a, b >= 0."""
+    found: list[tuple[int, int]] = []
+    for x, y in sorted(points):
+        while found and found[-1][1] <= y:
+            found.pop()
+        while len(found) > 1 and _is_below(*found[-2:], (x, y)):
+            found.pop()
+        found.append((x, y))
+    return found
+
+
+def _is_below(left: tuple[int, int], middle: tuple[int, int], right: tuple[int, int]) -> bool:
+    """Whether `middle` is not above the line from `left` to `right`."""
+    rise = (middle[1] - left[1]) * (right[0] - left[0])
+    return rise <= (right[1] - left[1]) * (middle[0] - left[0])
+
+
+def _first_needed(source: Size, target: Size, stride: Size, padding: Size) -> np.ndarray:
+    """The first input position that an output position or one after it reads, or one before it."""
+    rows = np.maximum(np.arange(target[0]) * stride[0] - padding[0], 0)
+    columns = np.maximum(np.arange(target[1]) * stride[1] - padding[1], 0)
+    first = (rows[:, np.newaxis] * source[1] + columns).reshape(-1)
+    return np.minimum.accumulate(first[::-1])[::-1]

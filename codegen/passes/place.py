@@ -90,10 +90,11 @@ def _live_bytes(blocks: Sequence[Block], time: int, granule: int) -> int:
 
 
 def _orders(blocks: Sequence[Block]) -> Iterator[list[Block]]:
-    """Orders of placement that do well: large blocks first, early ones, long-lived ones."""
+    """Orders of placement that do well: large blocks first, early, late or long-lived ones."""
     for key in (
         lambda block: -block.size,
         lambda block: block.first,
+        lambda block: -block.first,  # a chain of outputs that run into their inputs from below
         lambda block: -block.size * (block.last - block.first + 1),
     ):
         yield sorted(blocks, key=lambda block: (key(block), -block.size, block.first, block.name))
