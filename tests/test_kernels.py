@@ -349,6 +349,25 @@ def test_sum_whose_output_factor_is_above_half(machine):
     check(machine, builder.build())
 
 
+@pytest.mark.parametrize("window", [(31, 17), (31, 19), None])
+def test_average_of_more_than_fit_an_int16(machine, window):
+    """Windows of whole rows, with columns beside them, and MEAN; of -128 only."""
+    builder = NetBuilder((31, 19, 6), subnets=2, seed=1)
+    builder.tensors[0] = replace(builder.tensors[0], channels=(5, 6))
+    if window is None:
+        builder.mean()
+    else:
+        builder.pool("AVERAGE_POOL_2D", window, stride=(1, 1))
+    net = builder.build()
+    for subnet in range(net.subnet_count):
+        x = np.full(net.input.active_shape(subnet), -128, np.int8)
+        expected = run_op(net, net.ops[0], subnet, [x[np.newaxis]])[0]
+        actual = KernelCall(machine, net, net.ops[0], subnet).run(x)
+        np.testing.assert_array_equal(actual, expected)
+        machine.free()
+    check(machine, net)
+
+
 @pytest.mark.parametrize("size", [500, 4095])
 def test_softmax_of_many_equal_classes(machine, size):
     """The sum leaves the range in which TFLM's final shift is at most 31."""

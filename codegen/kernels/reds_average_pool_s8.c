@@ -30,23 +30,28 @@ static void reduce(const reds_pool_window *window, const int8_t *input, int32_t 
 }
 
 #else
+#include "reds_sums.h"
 
 /* Only positions inside the input count. */
-static int8_t window_average(const reds_pool_window *window, const int8_t *input) {
-  int32_t sum = 0;
-  for (int32_t y = window->rows.first; y < window->rows.last; ++y) {
-    for (int32_t x = window->columns.first; x < window->columns.last; ++x) {
-      sum += *reds_pool_input(window, input, y, x);
-    }
-  }
-  const int32_t count = (window->rows.last - window->rows.first) *
-                        (window->columns.last - window->columns.first);
-  return divide(window, sum, count);
-}
-
 static void reduce(const reds_pool_window *window, const int8_t *input, int32_t channels,
                    int8_t *output) {
-  for (int32_t i = 0; i < channels; ++i) output[i] = window_average(window, input + i);
+  const int32_t stride = window->input->channel_stride;
+  int32_t rows = window->rows.last - window->rows.first;
+  int32_t width = window->columns.last - window->columns.first;
+  const int32_t count = rows * width, step = window->input->width * stride;
+  if (width == window->input->width) { /* all of them lie side by side */
+    width = count;
+    rows = 1;
+  }
+  input = reds_pool_input(window, input, window->rows.first, window->columns.first);
+  for (int32_t done = 0; channels > 0; channels -= done, input += done) {
+    int32_t sums[4] = {0};
+    const int8_t *row = input;
+    for (int32_t y = 0; y < rows; ++y, row += step) {
+      done = reds_add_channels(row, channels, width, stride, sums);
+    }
+    for (int32_t i = 0; i < done; ++i) *output++ = divide(window, sums[i], count);
+  }
 }
 
 #endif
