@@ -82,9 +82,12 @@ static inline void reds_multiply_vector(const reds_vector *vector, const reds_ou
                                         int32_t channels, int8_t *output) {
   int32_t done = 0;
 #if defined(REDS_DSP)
-  if (vector->groups <= REDS_RUN_GROUPS && outputs->lookup == NULL &&
-      outputs->activation.min == INT8_MIN && outputs->activation.max == INT8_MAX) {
+  if (vector->groups <= REDS_RUN_GROUPS && outputs->activation.min == INT8_MIN &&
+      outputs->activation.max == INT8_MAX) {
     done = reds_multiply_quads(vector, outputs, channels, output);
+    for (int32_t i = 0; i < done && outputs->lookup != NULL; ++i) {
+      output[i] = outputs->lookup[output[i] + 128];
+    }
     if (done == channels) return;
   }
 #endif
