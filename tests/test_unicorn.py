@@ -1,8 +1,10 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import random_nets
+import replace
 import tiny_model
 from tiny_model import build, target_compilers
 
@@ -64,7 +66,8 @@ def test_counts_of_every_subnet(net_session):
     x = session.firmware.samples.inputs[0]
     runs = [session.measure(subnet, x) for subnet in range(net.subnet_count)]
     names = [op.name for op in lower(net).ops]
-    assert [run.instructions for run in runs] == sorted(run.instructions for run in runs)
+    for narrow, wide in itertools.pairwise(runs):  # a whole group more can cost less than a part
+        assert wide.instructions > 0.98 * narrow.instructions
     for run in runs:
         assert list(run.per_op) == names
         executor = run.instructions - sum(run.per_op.values())

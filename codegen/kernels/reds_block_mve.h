@@ -186,6 +186,7 @@ void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int
   product->channels = output_dims->channels;
   product->stride = output_dims->channel_stride;
   product->patches = context->buffer;
+  product->multiply_four = NULL;
   product->is_fast = 0;
   product->shifts_left = reds_shifts_left(outputs, product->channels);
   product->pair_bytes = reds_pair_bytes(&product->rows);

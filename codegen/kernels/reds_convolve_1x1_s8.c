@@ -18,7 +18,7 @@ static int arguments_valid(const reds_context *context, const reds_conv_params *
 }
 
 /* The last 1 to 3 positions; the last of them is repeated. A single one is written from all four
- * lanes, at the speed of four. */
+ * lanes where that is fast. */
 static void multiply_rest(reds_product *product, int32_t input_offset, const int8_t *input,
                           int32_t input_stride, int32_t count, int8_t *output) {
   const int32_t patch_words = reds_patch_words(&product->rows);
@@ -26,8 +26,9 @@ static void multiply_rest(reds_product *product, int32_t input_offset, const int
     reds_expand(input, product->rows.length, input_offset, product->patches + lane * patch_words);
     if (lane + 1 < count) input += input_stride;
   }
-  if (count == 1) product->stride = product->four.stride = 0;
-  reds_multiply_patches(product, count == 1 ? REDS_POSITIONS : count, output);
+  const int repeats = count == 1 && product->multiply_four != NULL;
+  if (repeats) product->stride = product->four.stride = 0;
+  reds_multiply_patches(product, repeats ? REDS_POSITIONS : count, output);
 }
 
 /* Four positions at a time. None is read after it was written: the output may lie over the input. */
