@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import random_nets
-import replace
 import tiny_model
 from tiny_model import build, target_compilers
 
