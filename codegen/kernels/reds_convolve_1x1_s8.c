@@ -31,7 +31,8 @@ static void multiply_rest(reds_product *product, int32_t input_offset, const int
   reds_multiply_patches(product, repeats ? REDS_POSITIONS : count, output);
 }
 
-/* Four positions at a time. None is read after it was written: the output may lie over the input. */
+/* Four positions at a time. None is read after it was written, so that the output may lie over the
+ * input. */
 static void multiply(reds_product *product, int32_t input_offset, const reds_dims *input_dims,
                      const int8_t *input, int8_t *output) {
   const int32_t input_stride = input_dims->channel_stride, output_stride = product->stride;

@@ -1,5 +1,5 @@
-/* Patches as the vector instructions read them: the inputs of one position after another as int8, in
- * whole groups, filled up with the zero point. Part of reds_expand.h. */
+/* Patches as the vector instructions read them: the inputs of one position after another as int8,
+ * in whole groups, filled up with the zero point. Part of reds_expand.h. */
 #ifndef REDS_PATCH_MVE_H_
 #define REDS_PATCH_MVE_H_
 
