@@ -34,6 +34,15 @@ def pack_pairs(weights: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(mixes, "<i2").reshape(-1).view(np.int8)
 
 
+def pack_rows(
+    weights: np.ndarray, window: tuple[int, int], inputs: int, is_cut: bool
+) -> np.ndarray:
+    """Rows of `window` taps of `inputs` weights as int8 [row pairs, bytes of a pair]."""
+    rows = len(weights)
+    packed = pack_pairs(weights.reshape(rows, *segments_of(window, inputs, is_cut)))
+    return packed.reshape((rows + 1) // 2, -1)
+
+
 def unpack_pairs(packed: np.ndarray, rows: int, segments: int, inputs: int) -> np.ndarray:
     """The weights int8 [rows, segments, inputs] that `pack_pairs` was given."""
     mixes = packed.view("<i2").reshape(-1, segments, groups(inputs), GROUP)[..., GROUP_ORDER]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tflm_reds.channel_order import are_prefixes, sort_channels
-from tflm_reds.codegen.packing import pack_pairs, segments_of
+from tflm_reds.codegen.packing import pack_rows
 from tflm_reds.codegen.passes.select_kernels import is_depthwise_3x3
 from tflm_reds.element_wise import add_multipliers, prelu_multipliers, without_zero
 from tflm_reds.errors import QuantizationError
@@ -132,12 +132,12 @@ def _custom_weights(net: QuantizedNet, op: QuantOp) -> np.ndarray:
     if op.kind == "DEPTHWISE_CONV_2D":
         shape = (op.kernel_size, op.stride, op.dilation, net.depth_multiplier(op))
         return op.weights.reshape(9, -1).T if is_depthwise_3x3(*shape) else op.weights[np.newaxis]
-    rows, source = len(op.weights), net.source(op)
-    segments = (1, op.weights[0].size)
-    if op.kind == "CONV_2D":
-        is_cut = min(source.channels) < source.full_channels
-        segments = segments_of(op.kernel_size, source.full_channels, is_cut)
-    return pack_pairs(op.weights.reshape(rows, *segments)).reshape(rows + rows % 2, -1)
+    source = net.source(op)
+    is_cut = min(source.channels) < source.full_channels
+    inputs = op.weights[0].size if op.kind == "FULLY_CONNECTED" else source.full_channels
+    window = (1, 1) if op.kind == "FULLY_CONNECTED" else op.kernel_size
+    pairs = pack_rows(op.weights, window, inputs, is_cut)
+    return pairs.reshape(2 * len(pairs), -1)
 
 
 def _custom_options(net: QuantizedNet, op: QuantOp, first: bool) -> dict[str, int | list[int]]:

@@ -99,12 +99,12 @@ static void prepare_single(reds_product *product) {
   }
 }
 
-static void prepare_four(reds_product *product) {
+static void prepare_body(reds_product *product, REDS_UNUSED const reds_dims *filter_dims,
+                         REDS_UNUSED const reds_context *context) {
   const reds_rows *rows = &product->rows;
   const reds_outputs *outputs = &product->outputs;
   const int32_t parts = segment_parts(rows);
   const int fits = parts == 1 || rows->count == 1;
-  product->multiply_four = NULL;
   if (!fits || !reds_outputs_simple(outputs, product->channels)) return;
   const reds_four four = {.patches = product->patches,
                           .weights = product->filter,
@@ -126,7 +126,8 @@ static void prepare_four(reds_product *product) {
   if (four.count == 1 && outputs->activation.min >= outputs->offset && four.lookup == NULL) {
     product->multiply_four = reds_multiply_four_relu;
   }
-  if (product->channels % 2 != 0) prepare_single(product);
+  product->is_fast = product->channels % 2 == 0;
+  if (!product->is_fast) prepare_single(product);
 }
 
 /* The last row: as a pair, of which half is dropped. */
@@ -153,13 +154,25 @@ static void multiply_four(reds_product *product, int8_t *output) {
 
 #else
 
-static void prepare_four(reds_product *product) { product->multiply_four = NULL; }
+static void prepare_body(REDS_UNUSED reds_product *product,
+                         REDS_UNUSED const reds_dims *filter_dims,
+                         REDS_UNUSED const reds_context *context) {}
 
 static void multiply_four(reds_product *product, int8_t *output) {
   multiply_any(product, REDS_POSITIONS, output);
 }
 
 #endif
+
+void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output) {
+  if (positions == REDS_POSITIONS && product->multiply_four != NULL) {
+    multiply_four(product, output);
+  } else {
+    multiply_any(product, positions, output);
+  }
+}
+
+#endif /* REDS_MVE */
 
 void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
                   const reds_outputs *outputs, int32_t input_offset, const reds_dims *output_dims,
@@ -171,16 +184,7 @@ void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int
   product->channels = output_dims->channels;
   product->stride = output_dims->channel_stride;
   product->patches = context->buffer;
-  prepare_four(product);
-  product->is_fast = product->multiply_four != NULL && product->channels % 2 == 0;
+  product->multiply_four = NULL;
+  product->is_fast = 0;
+  prepare_body(product, filter_dims, context);
 }
-
-void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output) {
-  if (positions == REDS_POSITIONS && product->multiply_four != NULL) {
-    multiply_four(product, output);
-  } else {
-    multiply_any(product, positions, output);
-  }
-}
-
-#endif /* REDS_MVE */

@@ -176,19 +176,9 @@ static size_t count_starts(const reds_product *product, const reds_dims *filter_
   return (context->size - patch_bytes) / sizeof(int32x4_t) * REDS_LANES;
 }
 
-void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
-                  const reds_outputs *outputs, int32_t input_offset, const reds_dims *output_dims,
-                  const reds_context *context) {
-  product->rows = reds_active_rows(filter_dims);
-  product->outputs = *outputs;
-  product->input_offset = input_offset;
-  product->filter = filter;
-  product->channels = output_dims->channels;
-  product->stride = output_dims->channel_stride;
-  product->patches = context->buffer;
-  product->multiply_four = NULL;
-  product->is_fast = 0;
-  product->shifts_left = reds_shifts_left(outputs, product->channels);
+static void prepare_body(reds_product *product, const reds_dims *filter_dims,
+                         const reds_context *context) {
+  product->shifts_left = reds_shifts_left(&product->outputs, product->channels);
   product->pair_bytes = reds_pair_bytes(&product->rows);
   product->shape = make_shape(&product->rows, context->buffer);
   product->starts = (int32_t *)context->buffer + REDS_POSITIONS * reds_patch_words(&product->rows);
