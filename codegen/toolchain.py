@@ -23,11 +23,10 @@ from tflm_reds.files import atomic_path
 
 HOST_FLAGS = ("-O2", "-g0", "-fPIC", "-fno-strict-aliasing")
 # gcc: -fno-schedule-insns, because its scheduler before register allocation spills in the kernels'
-# inner loops (2.0 instead of 1.5 cycles per MAC); -fno-ipa-icf, so that two ops that do the same
-# stay two functions with a count each. zig: a freestanding target turns memcpy(&word, p, 4) into a
-# call; -fhosted makes it one load again.
+# inner loops (2.0 instead of 1.5 cycles per MAC). zig: a freestanding target turns
+# memcpy(&word, p, 4) into a call; -fhosted makes it one load again.
 TARGET_FLAGS = ("-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer")
-GCC_TARGET_FLAGS = ("-ffreestanding", "-fbuiltin", "-fno-schedule-insns", "-fno-ipa-icf")
+GCC_TARGET_FLAGS = ("-ffreestanding", "-fbuiltin", "-fno-schedule-insns")
 ZIG_TARGET_FLAGS = ("-fhosted", "-fno-unwind-tables")
 ERROR_LINES = 8
 

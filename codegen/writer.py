@@ -1,6 +1,6 @@
 """Write a Program as a folder of C11 files: the model, the kernels it uses, the executor."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -10,12 +10,12 @@ import jinja2
 from tflm_reds.channel_order import Run, concatenation_runs
 from tflm_reds.codegen import cformat
 from tflm_reds.codegen.packing import filter_stride
-from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3
+from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, FULLY_CONNECTED
 from tflm_reds.codegen.program import (
     PAIR_KERNELS,
     Edge,
+    Memory,
     Op,
-    OutputTable,
     Program,
     arena_bytes,
     flash_bytes,
@@ -24,13 +24,27 @@ from tflm_reds.files import write_bytes, write_text
 
 KERNELS = Path(__file__).parent / "kernels"
 TEMPLATES = Path(__file__).parent / "templates"
-RUNTIME = ("reds.c", "reds_support.c")
+RUNTIME = ("reds.c", "reds_ops.c", "reds_support.c")
 # What kernels have in common.
 SHARED = {
     "reds_convolve_1x1_s8": ("reds_block",),
     "reds_convolve_narrow_s8": ("reds_block",),
     "reds_convolve_s8": ("reds_block", "reds_patches"),
 }
+
+# What reds_ops.h calls the ops of each kind, but for those with weights.
+OP_TYPES = {
+    "MAX_POOL_2D": "pool",
+    "AVERAGE_POOL_2D": "pool",
+    "MEAN": "mean",
+    "PAD": "pad",
+    "PRELU": "prelu",
+    "ADD": "add",
+    "CONCATENATION": "concatenate",
+    "SOFTMAX": "softmax",
+    "RESHAPE": "flatten",
+}
+PLACES = {Memory.INPUT: "REDS_INPUT", Memory.OUTPUT: "REDS_OUTPUT"}
 
 
 def write_sources(program: Program, folder: str | Path) -> list[Path]:
@@ -66,7 +80,10 @@ def render(program: Program, template: str) -> str:
     """The text of one template."""
     ids = cformat.unique_identifiers(program.edges)
     op_ids = cformat.unique_identifiers(op.name for op in program.ops)
-    edges = {name: _edge_view(edge, ids[name]) for name, edge in program.edges.items()}
+    used = {edge for op in program.ops for edge in (*op.sources, op.target)}
+    tensors = {name: edge for name, edge in program.edges.items() if name in used}
+    width_tables = _width_tables(tensors, ids)
+    edges = {name: _edge_view(edge, ids[name], width_tables) for name, edge in tensors.items()}
     name = model_identifier(program)
     return (
         _environment()
@@ -78,7 +95,8 @@ def render(program: Program, template: str) -> str:
             input=program.edges[program.input],
             output=program.edges[program.output],
             subnets=[_subnet_row(program, k) for k in range(program.subnet_count)],
-            cut_edges=_cut_edges(program, edges),
+            width_tables=width_tables,
+            tensors=edges.values(),
             op_list=[
                 _op_view(op, f"{name}_op_{i}_{op_ids[op.name]}", op_ids[op.name], edges)
                 for i, op in enumerate(program.ops)
@@ -111,39 +129,49 @@ def _subnet_row(program: Program, subnet: int) -> tuple:
     return (subnet, program.budgets[subnet], program.macs(subnet), *sizes)
 
 
-def _edge_view(edge: Edge, name: str) -> dict:
-    return _values(edge) | {"id": name, "is_cut": edge.is_cut}
+def _width_tables(edges: Mapping[str, Edge], ids: Mapping[str, str]) -> dict[tuple, str]:
+    """The name of the table of each width, after the first edge that is cut so."""
+    tables: dict[tuple, str] = {}
+    for name, edge in edges.items():
+        if edge.is_cut:
+            tables.setdefault(edge.channels, f"{ids[name]}_channels")
+    return tables
 
 
-def _cut_edges(program: Program, edges: dict[str, dict]) -> list[dict]:
-    used = {edge for op in program.ops for edge in (*op.sources, op.target)}
-    return [edge for name, edge in edges.items() if name in used and edge["is_cut"]]
+def _edge_view(edge: Edge, name: str, width_tables: Mapping[tuple, str]) -> dict:
+    return _values(edge) | {
+        "id": name,
+        "is_cut": edge.is_cut,
+        "width_table": width_tables[edge.channels] if edge.is_cut else "NULL",
+        "place": PLACES.get(edge.memory, edge.offset),
+    }
 
 
-def _op_view(op: Op, function: str, name: str, edges: dict[str, dict]) -> dict:
+def _op_view(op: Op, data: str, name: str, edges: dict[str, dict]) -> dict:
     sources, target = [edges[name] for name in op.sources], edges[op.target]
     source, runs = sources[0], _runs(op, sources)
     return _values(op) | {
         "id": name,
-        "function": function,
+        "data": data,
+        "type": f"reds_{_type(op)}_op",
+        "run": _run(op, data),
         "sources": sources,
         "source": source,
         "target": target,
-        "filter": target if op.kind == "DEPTHWISE_CONV_2D" else source,
         "filter_stride": _filter_stride(op, source, target),
         "comment_name": cformat.comment(op.name),
         "geometry": _geometry(op),
         "shapes": f"{', '.join(map(_sizes, sources))} -> {_sizes(target)}",
         "widths": f"{', '.join(map(_widths, sources))} -> {_widths(target)}",
         "requantisation": _requantisation(op, source),
-        "first": _first(op.tables),
         "tables": _tables(op),
+        "shares_bias": op.shares_bias,
+        "shares_requantisation": op.shares_requantisation,
         "weight_order": _weight_order(op),
         "slope_size": _slope_size(op, source),
         "runs": runs,
         "run_counts": _run_counts(runs, len(source["channels"])),
         "lookup_type": "int32_t" if op.kind == "SOFTMAX" else "int8_t",
-        "leading": _leading(op, name),
     }
 
 
@@ -151,11 +179,17 @@ def _values(instance) -> dict:
     return {field.name: getattr(instance, field.name) for field in fields(instance)}
 
 
-def _first(tables: Iterable[OutputTable]) -> list[int]:
-    starts = [0]
-    for table in tables:
-        starts.append(starts[-1] + len(table.bias))
-    return starts[:-1]
+def _type(op: Op) -> str:
+    if op.tables:
+        return "fully_connected" if op.kernel == FULLY_CONNECTED else "convolution"
+    return OP_TYPES.get(op.kind, "lookup")
+
+
+def _run(op: Op, data: str) -> str:
+    """The function that runs the op; a concatenation has one of its own."""
+    if op.kind == "CONCATENATION":
+        return f"{data}_run"
+    return f"reds_run_{'depthwise' if op.kind == 'DEPTHWISE_CONV_2D' else _type(op)}"
 
 
 def _tables(op: Op) -> list[dict]:
@@ -191,13 +225,6 @@ def _slope_size(op: Op, source: dict) -> tuple[int, int]:
     """(height, width) of PRELU's slopes."""
     shared = op.weights is None or len(op.weights) == 1
     return (1, 1) if shared else (source["height"], source["width"])
-
-
-def _leading(op: Op, name: str) -> str:
-    """The arguments before input_dims of an op without weights."""
-    if op.lookup is not None:
-        return f"{name}_lookup, "
-    return "" if op.kind == "RESHAPE" else "&params, "
 
 
 def _filter_stride(op: Op, source: dict, target: dict) -> int:

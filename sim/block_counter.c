@@ -7,6 +7,7 @@
 
 #define MEMORY_READ 16 /* UC_MEM_READ */
 #define LINK_REGISTER 10 /* UC_ARM_REG_LR */
+#define OP_REGISTER 67   /* UC_ARM_REG_R1, the second argument of reds_run_op */
 #define STATUS_REGISTER 3 /* UC_ARM_REG_CPSR */
 #define IT_BITS 0x0600FC00u
 
@@ -23,8 +24,8 @@ typedef struct {
   int32_t (*read_register)(void *engine, int32_t id, void *value);
   int32_t (*write_register)(void *engine, int32_t id, const void *value);
   int32_t (*stop)(void *engine);
-  const int16_t *op_at; /* for each halfword of code: 1 + the op that starts there, or 0 */
-  uint32_t code_start, code_halfwords;
+  uint32_t run_op;             /* address of reds_run_op */
+  uint32_t op_table, op_bytes; /* address of the ops, bytes of one */
   uint32_t flash_start, flash_end;
   edge *edges; /* hash table with linear probing; a free entry has count 0 */
   uint32_t capacity, used;
@@ -66,15 +67,14 @@ static edge *find_edge(counter *self, void *engine, uint32_t target, uint32_t ta
   }
 }
 
-/* An op lasts from its first block until the block that its caller continues with. */
+/* An op lasts from the call of reds_run_op until the block that its caller continues with. */
 static void follow_ops(counter *self, void *engine, uint32_t address) {
-  const uint32_t halfword = (address - self->code_start) >> 1;
-  const int16_t op = halfword < self->code_halfwords ? self->op_at[halfword] : 0;
-  if (op > 0) {
-    uint32_t link = 0;
+  if (address == self->run_op) {
+    uint32_t link = 0, op = 0;
     self->read_register(engine, LINK_REGISTER, &link);
+    self->read_register(engine, OP_REGISTER, &op);
     self->return_address = link & ~1u;
-    self->slot = (uint32_t)op - 1;
+    self->slot = (op - self->op_table) / self->op_bytes;
   } else if (address == self->return_address) {
     self->return_address = 0;
     self->slot = self->op_count;

@@ -2,7 +2,6 @@
 
 import ctypes
 import tempfile
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tflm_reds.boards.schema import Memory
 from tflm_reds.codegen.toolchain import build_shared_library
 from tflm_reds.errors import SimulationError
 from tflm_reds.sim.counts import EDGE, Counts
+from tflm_reds.sim.op_table import OP_BYTES, OpTable
 
 CAPACITY = 1 << 16
 NO_LIMIT = (1 << 64) - 1
@@ -24,8 +24,8 @@ class _CounterStruct(ctypes.Structure):
     _fields_ = (
         ("read_memory", ctypes.c_void_p), ("read_register", ctypes.c_void_p),
         ("write_register", ctypes.c_void_p), ("stop", ctypes.c_void_p),
-        ("op_at", ctypes.c_void_p),
-        ("code_start", ctypes.c_uint32), ("code_halfwords", ctypes.c_uint32),
+        ("run_op", ctypes.c_uint32),
+        ("op_table", ctypes.c_uint32), ("op_bytes", ctypes.c_uint32),
         ("flash_start", ctypes.c_uint32), ("flash_end", ctypes.c_uint32),
         ("edges", ctypes.c_void_p), ("capacity", ctypes.c_uint32), ("used", ctypes.c_uint32),
         ("flash_reads", ctypes.c_void_p), ("unaligned_cycles", ctypes.c_void_p),
@@ -39,21 +39,19 @@ class _CounterStruct(ctypes.Structure):
 class CompiledCounter:
     """The same counts as `PythonCounter` by compiled hooks that Unicorn calls directly."""
 
-    def __init__(self, engine: unicorn.Uc, code: Memory, flash: Memory, ops: Sequence[int]):
+    def __init__(self, engine: unicorn.Uc, flash: Memory, ops: OpTable):
         self._engine, self._library, self._unicorn = engine, _library(), _unicorn_library()
-        self._op_at = np.zeros(code.size // 2 + 1, np.int16)
-        self._op_at[(np.array(ops, np.int64) - code.origin) // 2] = np.arange(1, len(ops) + 1)
         self._edges = np.zeros(CAPACITY, EDGE)
-        self._flash_reads = np.zeros(len(ops) + 1, np.uint64)
-        self._unaligned_cycles = np.zeros(len(ops) + 1, np.uint64)
+        self._flash_reads = np.zeros(len(ops.names) + 1, np.uint64)
+        self._unaligned_cycles = np.zeros(len(ops.names) + 1, np.uint64)
         self._struct = _CounterStruct(
             read_memory=_address_of(self._unicorn.uc_mem_read),
             read_register=_address_of(self._unicorn.uc_reg_read),
             write_register=_address_of(self._unicorn.uc_reg_write),
             stop=_address_of(self._unicorn.uc_emu_stop),
-            op_at=self._op_at.ctypes.data,
-            code_start=code.origin,
-            code_halfwords=len(self._op_at),
+            run_op=ops.run_op,
+            op_table=ops.start,
+            op_bytes=OP_BYTES,
             flash_start=flash.origin,
             flash_end=flash.end,
             edges=self._edges.ctypes.data,
@@ -61,7 +59,7 @@ class CompiledCounter:
             flash_reads=self._flash_reads.ctypes.data,
             unaligned_cycles=self._unaligned_cycles.ctypes.data,
             limit=NO_LIMIT,
-            op_count=len(ops),
+            op_count=len(ops.names),
         )
         self._hooks: list[ctypes.c_size_t] = []
         self.reset()

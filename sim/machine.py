@@ -5,10 +5,11 @@ import struct
 import unicorn
 from unicorn import arm_const
 
-from tflm_reds.boards.schema import Board, Memory
+from tflm_reds.boards.schema import Board
 from tflm_reds.errors import SimulationError
 from tflm_reds.sim.counting import make_counter
 from tflm_reds.sim.elf import Elf
+from tflm_reds.sim.op_table import OpTable
 from tflm_reds.sim.peripherals import (
     CYCLE_COUNTER,
     PAGE,
@@ -51,11 +52,13 @@ class Machine:
 
     Args:
         semihosting: print by semihosting instead of the board's serial port.
-        ops: address of each op function, for the counter.
+        ops: the ops that the counter tells apart.
         counter: `make_counter`, or the class of one of the counters.
     """
 
-    def __init__(self, board: Board, elf: Elf, ops=(), semihosting=False, counter=make_counter):
+    def __init__(
+        self, board: Board, elf: Elf, ops: OpTable, semihosting=False, counter=make_counter
+    ):
         self.board, self.elf = board, elf
         # Never UC_MODE_MCLASS: it forces a Cortex-M33 whatever model is set.
         self._engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
@@ -71,8 +74,7 @@ class Machine:
         self.halt = elf.symbol("firmware_halt").address
         image = elf.flash_image(board.image_origin)
         self._map_memory(image)
-        code = Memory(board.image_origin, len(image))
-        self.counter = counter(self._engine, code, board.flash, ops)
+        self.counter = counter(self._engine, board.flash, ops)
         self._map_peripherals()
         self._engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid_access)
         self._engine.hook_add(unicorn.UC_HOOK_INTR, self._on_exception)

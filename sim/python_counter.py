@@ -4,14 +4,13 @@ UC_HOOK_CODE would be simpler but does not fire for instructions that an IT bloc
 times their length is what an independent QEMU plug-in counts, too.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import unicorn
-from unicorn.arm_const import UC_ARM_REG_CPSR, UC_ARM_REG_LR
+from unicorn.arm_const import UC_ARM_REG_CPSR, UC_ARM_REG_LR, UC_ARM_REG_R1
 
 from tflm_reds.boards.schema import Memory
 from tflm_reds.sim.counts import EDGE, Counts
+from tflm_reds.sim.op_table import OpTable
 
 NO_LIMIT = (1 << 64) - 1
 IT_BITS = 0x0600FC00
@@ -20,10 +19,9 @@ IT_BITS = 0x0600FC00
 class PythonCounter:
     """Counts by Python hooks: the fallback when no host compiler is there. 20 times slower."""
 
-    def __init__(self, engine: unicorn.Uc, code: Memory, flash: Memory, ops: Sequence[int]):
-        self.engine, self.flash = engine, flash
-        self.op_at = {address: op for op, address in enumerate(ops)}
-        self.op_count = len(ops)
+    def __init__(self, engine: unicorn.Uc, flash: Memory, ops: OpTable):
+        self.engine, self.flash, self.ops = engine, flash, ops
+        self.op_count = len(ops.names)
         self.limit = NO_LIMIT
         self.instructions = 0
         self._hooks: list[int] = []
@@ -57,9 +55,9 @@ class PythonCounter:
         return Counts(edges, tuple(self.flash_reads), tuple(self.unaligned_cycles))
 
     def _count_block(self, engine, address, size, _) -> None:
-        if address in self.op_at:
+        if address == self.ops.run_op:
             self._return_address = engine.reg_read(UC_ARM_REG_LR) & ~1
-            self._slot = self.op_at[address]
+            self._slot = self.ops.index(engine.reg_read(UC_ARM_REG_R1))
         elif address == self._return_address:
             self._return_address, self._slot = 0, self.op_count
         block = (address, size)

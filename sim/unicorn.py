@@ -1,7 +1,6 @@
 """Runs an image in Unicorn: exact instruction counts by op and subnet, modelled cycles."""
 
 import importlib.util
-import struct
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +12,7 @@ from tflm_reds.sim.counts import Counts
 from tflm_reds.sim.cycles import CycleModel
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
+from tflm_reds.sim.op_table import OpTable
 from tflm_reds.sim.protocol import Limits, RunResult, SubnetRun
 from tflm_reds.sim.records import check_records, find_record, parse_records
 
@@ -39,9 +39,8 @@ class UnicornSession:
     ):
         self.firmware, self.limits = firmware, limits
         self.elf = Elf.load(firmware.elf)
-        self.ops = find_ops(self.elf, firmware.model)
-        addresses = [address for _, address in self.ops]
-        self._machine = Machine(firmware.board, self.elf, addresses, semihosting, counter)
+        self.ops = OpTable.find(self.elf, firmware.model)
+        self._machine = Machine(firmware.board, self.elf, self.ops, semihosting, counter)
         self._machine.boot(limits)
         self.boot_instructions = self._machine.counter.instructions
         self.console = self._machine.console
@@ -82,9 +81,9 @@ class UnicornSession:
         self._machine.counter.count_accesses(True)
         accesses = self._count_inference(subnet)
         self._machine.counter.count_accesses(False)
-        cycles = [self._cycle_model.estimate(accesses.slot(i)) for i in range(len(self.ops))]
-        names = [name for name, _ in self.ops]
-        per_op = [second.slot(i).instructions for i in range(len(self.ops))]
+        names = self.ops.names
+        cycles = [self._cycle_model.estimate(accesses.slot(i)) for i in range(len(names))]
+        per_op = [second.slot(i).instructions for i in range(len(names))]
         return SubnetRun(
             subnet=subnet,
             instructions=second.instructions,
@@ -157,24 +156,6 @@ class UnicornSimulator:
             stack_bytes=_used(session, "STACK"),
             arena_bytes=_used(session, "ARENA"),
         )
-
-
-def find_ops(elf: Elf, model: str) -> list[tuple[str, int]]:
-    """(name, address) of each op in the image's `reds_model`, in order of execution.
-
-    Raises:
-        SimulationError: if two ops share one function, so that counts could not be told apart.
-    """
-    _, table, count = struct.unpack("<III", elf.read(elf.symbol(f"{model}_model").address, 12))
-    ops = []
-    for name, function in struct.iter_unpack("<II", elf.read(table, 8 * count)):
-        ops.append((elf.read_string(name), function & ~1))
-    if len({address for _, address in ops}) < len(ops) or len(dict(ops)) < len(ops):
-        raise SimulationError(
-            f"Two ops of {model} in {elf.path.name} share a name or a function: {ops}. Compile "
-            "without merging of identical functions (-fno-ipa-icf)."
-        )
-    return ops
 
 
 def _used(session: UnicornSession, kind: str) -> int:

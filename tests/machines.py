@@ -20,6 +20,7 @@ from tflm_reds.sim.counts import Counts
 from tflm_reds.sim.cycles import CycleEstimate, CycleModel
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import ARGUMENTS, CPU_MODELS
+from tflm_reds.sim.op_table import NO_OPS
 from tflm_reds.sim.protocol import Limits
 from tflm_reds.sim.qemu import QemuMachine, qemu_board
 
@@ -157,8 +158,7 @@ class CortexM:
     def count(self, name: str, *arguments: int) -> Counts:
         """Like `call`, but return everything that was executed."""
         if self._counter is None:
-            code = Memory(0, len(self._image))
-            self._counter = make_counter(self._uc, code, self._FLASH, ())
+            self._counter = make_counter(self._uc, self._FLASH, NO_OPS)
             self._cycle_model = CycleModel(self._image, 0, wait_states=2)
         self._counter.reset()
         self._counter.count_accesses(True)

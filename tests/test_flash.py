@@ -53,9 +53,8 @@ def test_weights_and_tables_are_those_of_the_program(image):
     program, firmware = image
     parts, expected = flash_parts(firmware), flash_bytes(program, program.subnet_count - 1)
     weights = sum(op.weights.nbytes for op in program.ops if op.weights is not None)
-    starts = 4 * program.subnet_count * sum(bool(op.tables) for op in program.ops)
     assert parts["weights"] == weights
-    assert 0 <= parts["tables"] - expected["tables"] <= starts
+    assert parts["tables"] == expected["tables"]
 
 
 @pytest.mark.xfail(strict=True, reason="14.0 KB, 2.5 KB of them generated calls")
@@ -70,8 +69,7 @@ def test_tables_take_at_most_9_bytes_for_a_channel_of_a_subnet(image):
     program, firmware = image
     channels = sum(len(table.bias) for op in program.ops for table in op.tables)
     lookups = sum(op.lookup.nbytes for op in program.ops if op.lookup is not None)
-    starts = 4 * program.subnet_count * sum(bool(op.tables) for op in program.ops)
-    assert flash_parts(firmware)["tables"] - lookups - starts <= TABLE_BYTES * channels
+    assert flash_parts(firmware)["tables"] - lookups <= TABLE_BYTES * channels
 
 
 def test_arena_is_near_the_live_tensors_and_below_tflms(image):

@@ -54,7 +54,9 @@ def test_subnets_that_share_tables(fields, tmp_path):
     net = with_shared_tables(concatenating(1), *fields)
     library = HostLibrary(lower(net), tmp_path)
     text = (tmp_path / "concatenating_model.c").read_text()
-    assert ("_first[" in text) == (len(fields) == 1) and "/* all subnets */" in text
+    for field, shared in {"bias": "biases", "requantisation": "scales"}.items():
+        assert f".shares_{field} = {int(shared in fields)}," in text
+    assert "/* all subnets */" in text
     x = random_inputs(net, 40)
     for subnet in range(net.subnet_count):
         np.testing.assert_array_equal(library.run(x, subnet), net.run(x, subnet))

@@ -34,14 +34,16 @@ SOURCE = """
 static const int8_t weights[%(inputs)d] = {%(weights)s};
 
 /* Keeps 4 * (active + 1) inputs. */
-OP tiny_op_0_scale(const reds_state *state) {
+OP tiny_op_0_scale(const reds_state *state, const void *data) {
+  (void)data;
   for (int32_t i = 0; i < 4 * (state->active + 1); i++) {
     state->arena[i] = (int8_t)(state->input[i] * weights[i] >> 3);
   }
   return REDS_OK;
 }
 
-OP tiny_op_1_sum(const reds_state *state) {
+OP tiny_op_1_sum(const reds_state *state, const void *data) {
+  (void)data;
   int32_t sum = 0;
   for (int32_t i = 0; i < 4 * (state->active + 1); i++) sum += state->arena[i];
   %(extra)s
@@ -49,13 +51,17 @@ OP tiny_op_1_sum(const reds_state *state) {
   return REDS_OK;
 }
 
-OP tiny_op_2_spread(const reds_state *state) {
+OP tiny_op_2_spread(const reds_state *state, const void *data) {
+  (void)data;
   for (int32_t i = 0; i < %(outputs)d; i++) state->output[i] = (int8_t)(state->arena[16] + i);
   return REDS_OK;
 }
 
 static const reds_op ops[3] = {
-    {"scale", tiny_op_0_scale}, {"sum", tiny_op_1_sum}, {"spread", tiny_op_2_spread}};
+    {"scale", tiny_op_0_scale, NULL},
+    {"sum", tiny_op_1_sum, NULL},
+    {"spread", tiny_op_2_spread, NULL},
+};
 const reds_model tiny_model = {"tiny", ops, 3, %(subnets)d, %(arena)d, %(inputs)d, %(outputs)d};
 """
 

@@ -24,6 +24,10 @@ reds_status reds_set_subnet(reds_state *state, int32_t subnet) {
   return REDS_OK;
 }
 
+__attribute__((noinline)) reds_status reds_run_op(const reds_state *state, const reds_op *op) {
+  return op->run(state, op->data);
+}
+
 static void call_hook(const reds_state *state, int32_t op_index) {
   if (state->hook != NULL) state->hook(state->hook_context, op_index);
 }
@@ -39,7 +43,7 @@ reds_status reds_invoke(reds_state *state, const int8_t *input, int8_t *output) 
   state->active = state->requested;
   for (int32_t i = 0; i < model->op_count; ++i) {
     call_hook(state, i);
-    const reds_status status = model->ops[i].invoke(state);
+    const reds_status status = reds_run_op(state, &model->ops[i]);
     if (status != REDS_OK) return status;
   }
   call_hook(state, model->op_count);

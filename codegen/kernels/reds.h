@@ -26,10 +26,12 @@ typedef enum {
 
 typedef struct reds_state reds_state;
 
-/* One generated step of the network: reads and writes `state->arena`, input and output. */
+/* One generated step of the network: `run` reads and writes `state->arena`, input and output, as
+ * `data` says. */
 typedef struct {
   const char *name;
-  reds_status (*invoke)(const reds_state *state);
+  reds_status (*run)(const reds_state *state, const void *data);
+  const void *data;
 } reds_op;
 
 typedef struct {
@@ -66,6 +68,10 @@ reds_status reds_set_subnet(reds_state *state, int32_t subnet);
 /* Runs the requested subnet on `input` (int8, full shape) into `output`; `state->active` tells
  * which subnet made the result. */
 reds_status reds_invoke(reds_state *state, const int8_t *input, int8_t *output);
+
+/* Runs one op of the model alone, in the active subnet. reds_invoke calls it for each op, too:
+ * simulators see here where an op begins and ends. */
+reds_status reds_run_op(const reds_state *state, const reds_op *op);
 
 #ifdef __cplusplus
 }

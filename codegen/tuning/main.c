@@ -14,5 +14,5 @@ int main(void) {
     return (int)reds_init(&firmware_state, &FIRMWARE_MODEL, firmware_arena, FIRMWARE_ARENA_BYTES);
   }
   firmware_state.active = firmware_subnet;
-  return (int)FIRMWARE_MODEL.ops[firmware_op].invoke(&firmware_state);
+  return (int)reds_run_op(&firmware_state, &FIRMWARE_MODEL.ops[firmware_op]);
 }

@@ -16,8 +16,8 @@ from tflm_reds.codegen.writer import model_identifier, write_sources
 from tflm_reds.sim.cycles import CycleModel
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
+from tflm_reds.sim.op_table import OpTable
 from tflm_reds.sim.protocol import Limits
-from tflm_reds.sim.unicorn import find_ops
 
 MAIN = Path(__file__).with_name("main.c")
 CYCLE_CORES = ("cortex-m4f",)
@@ -77,8 +77,7 @@ class _Session:
 
     def __init__(self, firmware: Firmware) -> None:
         board, self._elf = firmware.board, Elf.load(firmware.elf)
-        self._ops = [address for _, address in find_ops(self._elf, firmware.model)]
-        self._machine = Machine(board, self._elf, self._ops)
+        self._machine = Machine(board, self._elf, OpTable.find(self._elf, firmware.model))
         self._limits = Limits()
         self._machine.boot(self._limits)
         self._has_cycles = board.core in CYCLE_CORES

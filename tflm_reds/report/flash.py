@@ -6,8 +6,9 @@ from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.sim.elf import Elf, Symbol
 
 WEIGHTS = "_weights"
-TABLES = ("_bias", "_multiplier", "_shift", "_first", "_lookup")
-RUNTIME_FILE, RUNTIME = "reds.c", ("reds_init", "reds_set_subnet", "reds_invoke")
+TABLES = ("_bias", "_multiplier", "_shift", "_lookup")
+RUNTIME_FILES = ("reds.c", "reds_ops.c")
+RUNTIME = ("reds_init", "reds_set_subnet", "reds_invoke", "reds_run_")
 REST = "firmware"
 
 
@@ -15,7 +16,7 @@ def flash_parts(firmware: Firmware) -> dict[str, int]:
     """Bytes of each part and their total.
 
     weights, tables: constant data of the model; kernels: their code; runtime: the executor and
-    the generated calls with their parameters; firmware: the rest, which is the startup code, the
+    the generated ops with their parameters; firmware: the rest, which is the startup code, the
     console, the samples, texts and padding.
     """
     parts = dict.fromkeys(("weights", "tables", "kernels", "runtime"), 0)
@@ -49,7 +50,7 @@ def _part(symbol: Symbol, model: str) -> str:
         if symbol.name.endswith(WEIGHTS):
             return "weights"
         return "tables" if symbol.name.endswith(TABLES) else "runtime"
-    if symbol.file == RUNTIME_FILE or symbol.name in RUNTIME:
+    if symbol.file in RUNTIME_FILES or symbol.name.startswith(RUNTIME):
         return "runtime"
     own = symbol.file or symbol.name
     return "kernels" if own.startswith("reds_") else REST
