@@ -8,16 +8,26 @@
 void chip_start(void);
 void chip_send(const char *text, uint32_t length);
 
-/* console.c: records of the form `REDS KIND key=value key=value`, one a line. */
-void console_start(void);
+/* record.c: records of the form `REDS KIND key=value key=value`, one a line. */
+void record_start(void);
 void record_begin(const char *kind);
 void record_integer(const char *key, int32_t value);
 void record_hex(const char *key, uint32_t value);
 void record_text(const char *key, const char *value);
 void record_end(void);
+void record_memory(const char *kind, int32_t used, int32_t size);
+
+/* console.c; a sketch brings its own. `text` ends with "\n" and a zero, which length leaves out. */
+void console_write(const char *text, uint32_t length);
 /* Ends the run: simulators stop here, a board sleeps here. */
 void firmware_exit(int32_t failures) __attribute__((noreturn));
 void firmware_halt(void) __attribute__((noreturn));
+
+#define MEMORY_PAINT 0xA5u /* what is still so was never written */
+
+/* stack.c: the high-water mark of linker.ld's stack. */
+void stack_paint(void);
+void stack_report(void);
 
 /* main.c */
 extern volatile int32_t firmware_subnet; /* running now; -1 outside of an inference */

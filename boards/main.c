@@ -8,7 +8,6 @@
 #define DEMCR (*(volatile uint32_t *)0xE000EDFCu)
 #define DWT_CTRL (*(volatile uint32_t *)0xE0001000u)
 #define DWT_CYCCNT (*(volatile uint32_t *)0xE0001004u)
-#define PAINT 0xA5u
 #define SWITCHES 16
 
 reds_state firmware_state;
@@ -94,31 +93,9 @@ static int32_t report_switches(void) {
   return failures;
 }
 
-static void report_memory(const char *kind, int32_t used, int32_t size) {
-  record_begin(kind);
-  record_integer("used", used);
-  record_integer("size", size);
-  record_end();
-}
-
-/* Fills the stack below this function's frame. */
-static void paint_stack(void) {
-  const uint8_t *frame = __builtin_frame_address(0);
-  for (volatile uint8_t *byte = (uint8_t *)firmware_stack_bottom; byte < frame - 64; byte++) {
-    *byte = PAINT;
-  }
-}
-
-static int32_t stack_used(void) {
-  const uint8_t *byte = (const uint8_t *)firmware_stack_bottom;
-  const uint8_t *top = (const uint8_t *)firmware_stack_top;
-  while (byte < top && *byte == PAINT) byte++;
-  return (int32_t)(top - byte);
-}
-
 static int32_t arena_used(void) {
   int32_t used = FIRMWARE_ARENA_BYTES;
-  while (used > 0 && (uint8_t)firmware_arena[used - 1] == PAINT) used--;
+  while (used > 0 && (uint8_t)firmware_arena[used - 1] == MEMORY_PAINT) used--;
   return used;
 }
 
@@ -133,8 +110,8 @@ static void report_boot(void) {
 
 int main(void) {
   int32_t failures = 0;
-  paint_stack();
-  for (int32_t i = 0; i < FIRMWARE_ARENA_BYTES; i++) firmware_arena[i] = (int8_t)PAINT;
+  stack_paint();
+  for (int32_t i = 0; i < FIRMWARE_ARENA_BYTES; i++) firmware_arena[i] = (int8_t)MEMORY_PAINT;
   DEMCR |= 1u << 24; /* trace enable, for the cycle counter */
   DWT_CTRL |= 1u;
   report_boot();
@@ -147,9 +124,8 @@ int main(void) {
     }
   }
   failures += report_switches();
-  const int32_t stack_words = (int32_t)(firmware_stack_top - firmware_stack_bottom);
-  report_memory("STACK", stack_used(), stack_words * (int32_t)sizeof(uint32_t));
-  report_memory("ARENA", arena_used(), FIRMWARE_ARENA_BYTES);
+  stack_report();
+  record_memory("ARENA", arena_used(), FIRMWARE_ARENA_BYTES);
   record_begin("DONE");
   record_integer("failures", failures);
   record_end();

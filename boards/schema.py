@@ -44,11 +44,45 @@ class Energy:
 
 @dataclass(frozen=True)
 class Tools:
-    """Simulators that know the board, Renode's platform file, and the command that flashes."""
+    """Simulators that know the board, and how it is flashed.
+
+    Attributes:
+        flash: the command; {bin}, {elf}, {port} and {port_file} (the port without its folder) are
+            replaced.
+        arduino: name of the board for arduino-cli (FQBN); empty where there is none.
+    """
 
     simulators: tuple[str, ...]
-    renode_platform: str
     flash: str
+    arduino: str = ""
+
+
+@dataclass(frozen=True)
+class Registers:
+    """Address range of a peripheral that the image writes to and a simulator has no model of."""
+
+    name: str
+    origin: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Renode:
+    """The board in Renode: what the generated platform file is made of.
+
+    Attributes:
+        platform: Renode's own file of the chip; empty where it has none.
+        missing: why it has none.
+        uart: the serial port's name in that file.
+        init: commands in place of the platform's own, which download a file.
+        registers: peripherals that the platform lacks; they become plain memory.
+    """
+
+    platform: str = ""
+    missing: str = "its TOML file has no [renode] table"
+    uart: str = "uart0"
+    init: tuple[str, ...] = ()
+    registers: tuple[Registers, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,7 @@ class Board:
     peripherals: Peripherals
     energy: Energy
     tools: Tools
+    renode: Renode = Renode()
 
     @property
     def image_flash_bytes(self) -> int:

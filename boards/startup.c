@@ -35,7 +35,7 @@ void Reset_Handler(void) {
   for (uint32_t *word = firmware_data_start; word < firmware_data_end; word++) *word = *source++;
   for (uint32_t *word = firmware_bss_start; word < firmware_bss_end; word++) *word = 0;
   chip_start();
-  console_start();
+  record_start();
   firmware_exit(main());
 }
 

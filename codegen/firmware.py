@@ -17,7 +17,7 @@ from tflm_reds.files import atomic_path, write_bytes, write_text
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.sim.elf import Elf
 
-RUNTIME_SOURCES = ("startup.c", "console.c", "memory.c", "arithmetic.c")
+RUNTIME_SOURCES = ("startup.c", "console.c", "record.c", "stack.c", "memory.c", "arithmetic.c")
 MAIN = schema.FOLDER / "main.c"
 RAM_SECTIONS = (".stack", ".noinit", ".data", ".bss")
 

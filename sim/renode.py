@@ -1,8 +1,4 @@
-"""Renode: platform, script and Robot Framework suite of an image, and running them.
-
-The files keep to what was seen to work in Renode 1.16.1: four-space indents, an `init:` that
-replaces the platform's download, virtual-time limits, ${ELF} from the command line.
-"""
+"""Runs the generated Robot Framework suite in Renode, where it is installed."""
 
 import os
 import shutil
@@ -11,16 +7,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.errors import SimulationError
-from tflm_reds.files import write_text
+from tflm_reds.sim.renode_files import VERSION, unknown_board, write_renode_files
 
-VERSION = "1.16.1"
-TEMPLATES = Path(__file__).resolve().parent
-MARGIN = 2.0
-SECONDS_A_RECORD = 0.02  # 200 characters at 115200 baud
 OUTPUT_LINES = 12
 HOW_TO_GET = (
     f"renode-test is not on PATH, so the Renode suite was written but not run. Get Renode {VERSION}"
@@ -39,38 +29,22 @@ class RenodeVerdict:
     message: str
 
 
-def write_renode_files(firmware: Firmware, instructions: int, folder: str | Path) -> list[Path]:
-    """Write `<board>.repl`, `<model>.resc` and `<model>.robot` into `folder`; return their paths.
+def check_in_renode(firmware: Firmware, instructions: int, folder: Path) -> RenodeVerdict:
+    """Write the image's suite into `folder`, and run it if the board and this host can.
 
     Args:
-        instructions: that the whole run takes, as counted in Unicorn; sets the time limits.
-        folder: best the one of the ELF file; elsewhere, pass `--variable ELF:...`.
+        instructions: that the whole run takes, as counted in Unicorn.
+
+    Raises:
+        SimulationError: if the suite fails.
     """
-    folder = Path(folder)
-    results = _expected_lines(firmware)
-    records = sum(map(len, results)) + 6
-    seconds = instructions / firmware.board.clock_hz + records * SECONDS_A_RECORD
-    values = {
-        "firmware": firmware,
-        "board": firmware.board,
-        "instructions": instructions,
-        "timeout": f"{1 + MARGIN * seconds:.1f}",
-        "results": results,
-    }
-    names = {
-        "renode_board.repl.j2": f"{firmware.board.name}.repl",
-        "renode_model.resc.j2": f"{firmware.model}.resc",
-        "renode_model.robot.j2": f"{firmware.model}.robot",
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return [
-        write_text(folder / name, environment.get_template(template).render(values))
-        for template, name in names.items()
-    ]
+    if not firmware.board.renode.platform:
+        return RenodeVerdict(None, unknown_board(firmware.board))
+    write_renode_files(firmware, instructions, folder)
+    verdict = run_renode(folder, firmware.elf)
+    if verdict.passed is False:
+        raise SimulationError(verdict.message)
+    return verdict
 
 
 def run_renode(folder: str | Path, elf: str | Path, seconds: float = 1200.0) -> RenodeVerdict:
@@ -90,8 +64,8 @@ def run_renode(folder: str | Path, elf: str | Path, seconds: float = 1200.0) -> 
         return RenodeVerdict(None, HOW_TO_GET)
     output = suite.parent / "renode_output"
     variable = f"ELF:{Path(elf).resolve()}"
-    command = [program, "--variable", variable, "-r", str(output), str(suite)]
-    code, text = _run_group(command, seconds)
+    command = [program, "--variable", variable, "-r", str(output), "--exclude", "metrics"]
+    code, text = _run_group([*command, str(suite)], seconds)
     if code == 0:
         return RenodeVerdict(True, f"renode-test passed {suite.name}.")
     lines = "\n".join(text.strip().splitlines()[-OUTPUT_LINES:])
@@ -123,18 +97,3 @@ def _run_group(command: list[str], seconds: float) -> tuple[int, str]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-
-
-def _expected_lines(firmware: Firmware) -> list[list[str]]:
-    """For each subnet and sample the record that main() prints, up to its timing."""
-    samples = firmware.samples
-    return [
-        [
-            f"REDS RESULT subnet={subnet} sample={sample} active={subnet} "
-            f"class={outputs.argmax()} crc={crc:08x} expected={crc:08x}"
-            for sample, (outputs, crc) in enumerate(zip(rows, checksums, strict=True))
-        ]
-        for subnet, (rows, checksums) in enumerate(
-            zip(samples.outputs, samples.checksums, strict=True)
-        )
-    ]

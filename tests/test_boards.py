@@ -65,6 +65,9 @@ def test_not_toml(tmp_path):
         ("stack_bytes = 4096", "stack_bytes = 0x40000", "within ram"),
         ("size = 0x40000", "size = 0", "sizes must be positive"),
         ("[energy]", "[power]", "lacks the key energy"),
+        ('uart = "uart0"', 'port = "uart0"', "renode has the unknown key port"),
+        ("init = [ ", "init = [3, ", "init must be of type str"),
+        ('{ name = "nvmc", ', "{ ", "registers lacks the key name"),
     ],
 )
 def test_invalid_boards_are_refused(tmp_path, old, new, message):

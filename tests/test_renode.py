@@ -3,15 +3,20 @@
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny_model
+from robot import api
 from tiny_model import build
 
+from tflm_reds.boards.schema import Renode
 from tflm_reds.errors import SimulationError
+from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.records import parse_records
-from tflm_reds.sim.renode import run_renode, write_renode_files
+from tflm_reds.sim.renode import check_in_renode, run_renode
+from tflm_reds.sim.renode_files import write_renode_files
 from tflm_reds.sim.unicorn import UnicornSession
 
 
@@ -22,10 +27,85 @@ def session(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(session, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("renode")
+    folder = session.firmware.elf.parent
     paths = write_renode_files(session.firmware, session.boot_instructions, folder)
-    assert [path.name for path in paths] == ["nano33ble.repl", "tiny.resc", "tiny.robot"]
+    names = [path.name for path in paths]
+    assert names == ["nano33ble.repl", "tiny.resc", "tiny.robot", "tiny_faulty.elf"]
     return {path.suffix: path for path in paths}
+
+
+def run_suite(suite: Path, output: Path, exclude: str | None = None, **options) -> dict[str, str]:
+    """Robot Framework's status of each test, with the keywords of renode_keywords.py."""
+    robot = api.TestSuite.from_file_system(suite)
+    robot.configure(exclude_tags=exclude)
+    robot.resource.imports.library(str(Path(__file__).with_name("renode_keywords.py")))
+    result = robot.run(output=output / "output.xml", console="none", **options)
+    return {test.name: test.status for test in result.suite.tests}
+
+
+def test_suite_is_valid_for_robot_framework(files, tmp_path):
+    statuses = run_suite(files[".robot"], tmp_path, dryrun=True)
+    assert set(statuses.values()) == {"PASS"} and "Boots This Build" in statuses
+
+
+def test_suite_passes_on_the_image(files, tmp_path):
+    statuses = run_suite(files[".robot"], tmp_path)
+    assert set(statuses.values()) == {"PASS"}, statuses
+    assert len(statuses) == tiny_model.SUBNETS + 7
+    assert (files[".robot"].parent / "metrics.dump").exists()
+
+
+def test_metrics_can_be_left_out(files, tmp_path):
+    (files[".robot"].parent / "metrics.dump").unlink(missing_ok=True)
+    assert "Writes Its Metrics" not in run_suite(files[".robot"], tmp_path, exclude="metrics")
+    assert not (files[".robot"].parent / "metrics.dump").exists()
+
+
+def test_suite_fails_on_an_image_with_a_wrong_checksum(files, tmp_path):
+    statuses = run_suite(files[".robot"], tmp_path, variable=[f"ELF:{files['.elf']}"])
+    assert statuses["Boots This Build"] == "PASS"
+    assert statuses["Subnet 0 Gives The Results Of The Reference"] == "FAIL"
+    assert statuses["Subnet 1 Gives The Results Of The Reference"] == "PASS"
+    assert statuses["Ends With Its Final Record"] == "FAIL"
+
+
+def test_suite_fails_on_another_build(files, tmp_path):
+    other = build(tmp_path / "other", "sum += 1; sum -= 1;" * 2)
+    statuses = run_suite(files[".robot"], tmp_path, variable=[f"ELF:{other.elf}"])
+    assert statuses["Boots This Build"] == "FAIL"
+
+
+def test_suite_fails_on_a_fault(files, tmp_path):
+    jump = 'if (state->active == 1) __asm volatile("udf #0");'
+    other = build(tmp_path / "other", jump)
+    statuses = run_suite(files[".robot"], tmp_path, variable=[f"ELF:{other.elf}"])
+    assert statuses["Subnet 0 Gives The Results Of The Reference"] == "PASS"
+    assert statuses["Subnet 1 Gives The Results Of The Reference"] == "FAIL"
+
+
+def test_faulty_image_differs_in_one_word(session, files):
+    good, faulty = session.firmware.elf.read_bytes(), files[".elf"].read_bytes()
+    changed = [i for i, pair in enumerate(zip(good, faulty, strict=True)) if pair[0] != pair[1]]
+    assert len(changed) == 1
+    checksum = Elf.load(files[".elf"]).symbol("firmware_expected").address
+    assert Elf.load(files[".elf"]).read(checksum, 4) != session.elf.read(checksum, 4)
+
+
+def test_board_that_renode_does_not_know(session, tmp_path):
+    board = replace(session.firmware.board, renode=Renode(missing="it has no file for the chip"))
+    firmware = replace(session.firmware, board=board)
+    with pytest.raises(SimulationError, match="does not know nano33ble: it has no file"):
+        write_renode_files(firmware, 1000, tmp_path)
+    verdict = check_in_renode(firmware, 1000, tmp_path)
+    assert verdict.passed is None and "does not know nano33ble" in verdict.message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_suite_fails_the_build(session, tmp_path, monkeypatch):
+    fake_renode_test(tmp_path, "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
+    with pytest.raises(SimulationError, match="Subnet 1 FAILED"):
+        check_in_renode(session.firmware, 1000, tmp_path)
+    assert (tmp_path / "tiny.robot").exists()
 
 
 def test_platform_indents_by_four_spaces_and_has_no_hash_comments(files):
@@ -71,20 +151,19 @@ def test_script_lets_the_caller_choose_the_image(files):
 def test_suite_sets_the_image_before_the_script(files):
     text = files[".robot"].read_text()
     assert "\t" not in text
-    assert text.index("$bin=@${ELF}") < text.index("include @${SCRIPT}")
+    assert text.index("$bin=@${image}") < text.index("include @${SCRIPT}")
     assert "defaultPauseEmulation=True" in text
     assert text.index("Create Log Tester") < text.index("Register Failing Log String")
     assert text.index("Create Terminal Tester") < text.index("Register Failing Uart String")
     assert "Register Failing Uart String    REDS FAULT" in text
 
 
-def test_suite_waits_for_lines_that_the_firmware_prints(session, files):
-    waits = re.findall(r"Wait For Line On Uart    (.*)", files[".robot"].read_text())
-    printed = session.console.splitlines()
-    assert all(any(wait in line for line in printed) for wait in waits)
+def test_suite_waits_for_every_result(session, files):
+    waits = re.findall(
+        r"Wait For Line On Uart    (REDS RESULT subnet.*)", files[".robot"].read_text()
+    )
     results = [record for record in parse_records(session.console) if record.kind == "RESULT"]
-    assert len([wait for wait in waits if "RESULT" in wait]) == len(results)
-    assert "REDS DONE failures=0" in waits
+    assert len(waits) == len(results) + 1  # the one of the faulty image
 
 
 def test_suite_has_a_test_for_each_subnet(files):
@@ -104,9 +183,9 @@ def test_time_limit_is_virtual_and_grows_with_the_instructions(session, tmp_path
 def test_files_are_deterministic_and_hold_no_path(session, files, tmp_path):
     again = write_renode_files(session.firmware, session.boot_instructions, tmp_path)
     for path in again:
-        content = path.read_text()
-        assert content == files[path.suffix].read_text()
-        assert str(Path.home()) not in content and str(tmp_path) not in content
+        content = path.read_bytes()
+        assert content == files[path.suffix].read_bytes()
+        assert bytes(Path.home()) not in content and bytes(tmp_path) not in content
 
 
 def fake_renode_test(folder: Path, script: str, monkeypatch) -> None:
@@ -124,7 +203,7 @@ def test_passing_suite(session, files, tmp_path, monkeypatch):
     assert verdict.passed is True
     arguments = (tmp_path / "arguments").read_text()
     assert arguments.startswith(f"--variable ELF:{session.firmware.elf.resolve()} -r ")
-    assert arguments.endswith("tiny.robot\n")
+    assert arguments.endswith("--exclude metrics " + str(files[".robot"].resolve()) + "\n")
 
 
 def test_failing_suite_shows_the_output(session, files, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
 from tflm_reds.codegen.tuning.tune import Tuning, tune
 from tflm_reds.codegen.writer import model_identifier, write_sources
 from tflm_reds.datasets import Dataset
-from tflm_reds.errors import SimulationError, ToolchainError
+from tflm_reds.errors import ToolchainError
 from tflm_reds.files import staged_folder, write_text
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
@@ -26,7 +26,7 @@ from tflm_reds.quantization import c_identifier, check_int8_form, quantize
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report import Report, render_markdown
 from tflm_reds.report.assemble import BuildFacts, assemble
-from tflm_reds.sim.renode import run_renode, write_renode_files
+from tflm_reds.sim.renode import check_in_renode
 from tflm_reds.sim.unicorn import UnicornSession, UnicornSimulator
 from tflm_reds.training import accuracy, fine_tune, train_float
 from tflm_reds.verify import Implementation, comparison_inputs, verify
@@ -136,10 +136,7 @@ def measure(
         differences = verify(net, x, implementations)
         progress.say(f"zero differing bytes: {', '.join(['numpy', *differences])}")
     with progress.stage("Renode suite"):
-        write_renode_files(firmware, run.instructions, folder / "firmware")
-        verdict = run_renode(folder / "firmware", firmware.elf)
-        if verdict.passed is False:
-            raise SimulationError(verdict.message)
+        verdict = check_in_renode(firmware, run.instructions, folder / "firmware")
         notes.append(verdict.message)
     return BuildFacts(
         program=program,

@@ -1,0 +1,121 @@
+"""Renode's files for one image: platform, script, Robot Framework suite, and an image that fails.
+
+They keep to what was seen to work in Renode 1.16.1: four-space indents, an `init:` that replaces
+the platform's download, virtual-time limits, ${ELF} from the command line.
+"""
+
+from pathlib import Path
+
+import jinja2
+from elftools.elf.elffile import ELFFile
+
+from tflm_reds.boards.schema import Board
+from tflm_reds.codegen.firmware import Firmware
+from tflm_reds.errors import SimulationError
+from tflm_reds.files import write_bytes, write_text
+from tflm_reds.sim.elf import Elf
+
+VERSION = "1.16.1"
+TEMPLATES = Path(__file__).resolve().parent
+MARGIN = 2.0
+SECONDS_A_RECORD = 0.02  # 200 characters at 115200 baud
+
+
+def write_renode_files(firmware: Firmware, instructions: int, folder: str | Path) -> list[Path]:
+    """Write `<board>.repl`, `<model>.resc`, `<model>.robot` and `<model>_faulty.elf`.
+
+    Args:
+        instructions: that the whole run takes, as counted in Unicorn; sets the time limits.
+        folder: best the one of the ELF file; elsewhere, pass `--variable ELF:...`.
+
+    Returns:
+        Paths of the four files, in this order.
+
+    Raises:
+        SimulationError: if Renode does not know the board.
+    """
+    board, folder = firmware.board, Path(folder)
+    if not board.renode.platform:
+        raise SimulationError(unknown_board(board))
+    results = _expected_lines(firmware)
+    records = sum(map(len, results)) + 6
+    seconds = instructions / board.clock_hz + records * SECONDS_A_RECORD
+    faulty = folder / f"{firmware.model}_faulty.elf"
+    values = {
+        "firmware": firmware,
+        "board": board,
+        "version": VERSION,
+        "instructions": instructions,
+        "timeout": f"{1 + MARGIN * seconds:.1f}",
+        "results": results,
+        "faulty": faulty.name,
+        "faulty_line": _faulty_line(firmware),
+    }
+    names = {
+        "renode_board.repl.j2": f"{board.name}.repl",
+        "renode_model.resc.j2": f"{firmware.model}.resc",
+        "renode_model.robot.j2": f"{firmware.model}.robot",
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    texts = [
+        write_text(folder / name, environment.get_template(template).render(values))
+        for template, name in names.items()
+    ]
+    return [*texts, write_bytes(faulty, faulty_image(firmware))]
+
+
+def unknown_board(board: Board) -> str:
+    """Why there are no files for a board without a platform."""
+    return (
+        f"Renode {VERSION} does not know {board.name}: {board.renode.missing}. "
+        "Simulate it with Unicorn or QEMU."
+    )
+
+
+def faulty_image(firmware: Firmware) -> bytes:
+    """The ELF file with a wrong checksum embedded for subnet 0, sample 0: its run must fail."""
+    address = Elf.load(firmware.elf).symbol("firmware_expected").address
+    content = bytearray(firmware.elf.read_bytes())
+    offset = _file_offset(firmware.elf, address)
+    content[offset : offset + 4] = _faulty_checksum(firmware).to_bytes(4, "little")
+    return bytes(content)
+
+
+def _file_offset(elf: Path, address: int) -> int:
+    """Where in the file the byte at `address` is."""
+    with elf.open("rb") as stream:
+        for segment in ELFFile(stream).iter_segments("PT_LOAD"):
+            offset = address - segment["p_paddr"]
+            if 0 <= offset < segment["p_filesz"]:
+                return segment["p_offset"] + offset
+    raise SimulationError(f"{elf.name} has no byte at {address:#010x}. Build it again.")
+
+
+def _faulty_checksum(firmware: Firmware) -> int:
+    return firmware.samples.checksums[0][0] ^ 1
+
+
+def _faulty_line(firmware: Firmware) -> str:
+    return _result_line(firmware, 0, 0, _faulty_checksum(firmware))
+
+
+def _expected_lines(firmware: Firmware) -> list[list[str]]:
+    """For each subnet and sample the record that main() prints, up to its timing."""
+    return [
+        [_result_line(firmware, subnet, sample, crc) for sample, crc in enumerate(checksums)]
+        for subnet, checksums in enumerate(firmware.samples.checksums)
+    ]
+
+
+def _result_line(firmware: Firmware, subnet: int, sample: int, expected: int) -> str:
+    """The record of one result as far as it does not depend on time."""
+    outputs = firmware.samples.outputs[subnet, sample]
+    crc = firmware.samples.checksums[subnet][sample]
+    return (
+        f"REDS RESULT subnet={subnet} sample={sample} active={subnet} "
+        f"class={outputs.argmax()} crc={crc:08x} expected={expected:08x}"
+    )
