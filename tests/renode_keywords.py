@@ -15,6 +15,7 @@ from tflm_reds.boards.schema import load_board
 from tflm_reds.errors import SimulationError
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
+from tflm_reds.sim.op_table import NO_OPS
 from tflm_reds.sim.protocol import Limits
 
 ROBOT_AUTO_KEYWORDS = False
@@ -29,7 +30,7 @@ IGNORED = (
 @cache
 def console_lines(board: str, elf: Path) -> tuple[str, ...]:
     """What the image prints on the board's serial port, until it halts or faults."""
-    machine = Machine(load_board(board), Elf.load(elf))
+    machine = Machine(load_board(board), Elf.load(elf), NO_OPS)
     with suppress(SimulationError):
         machine.boot(Limits(seconds=60))
     return tuple(machine.console.splitlines())
