@@ -2,7 +2,9 @@
 
 import tomllib
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from math import inf
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from tflm_reds.codegen.cores import CORES, Core
@@ -34,12 +36,49 @@ class Peripherals:
     nvmc: int
 
 
+Interval = tuple[float, float]
+"""(lowest, highest)"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the cycle model must know of a board beside its core, in cycles.
+
+    Attributes:
+        data_wait_states: stalls of a data read from flash.
+        fetch_wait_states: stalls of a line of code that the instruction cache does not hold.
+        cache_bytes, cache_line_bytes: of that cache, modelled as fully associative; a board without
+            one has a single line, the width of its flash. 0: fetches are taken not to stall.
+        refill, load, unaligned: of the pipeline after a branch, of a load that is not pipelined, of
+            an access at an odd halfword; measured by `tflm_reds.calibration`, else the core's.
+    """
+
+    data_wait_states: Interval = (0.0, 0.0)
+    fetch_wait_states: Interval = (0.0, 0.0)
+    cache_bytes: int = 0
+    cache_line_bytes: int = 0
+    refill: Interval | None = None
+    load: Interval | None = None
+    unaligned: Interval | None = None
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Those that are known, by name."""
+        return {name: v for name, v in vars(self).items() if isinstance(v, tuple)}
+
+
 @dataclass(frozen=True)
 class Energy:
     """Supply voltage and the interval of the current while the core computes."""
 
     voltage_v: float
-    active_current_ma: tuple[float, float]
+    active_current_ma: Interval
+
+    @property
+    def power_mw(self) -> Interval:
+        """(lowest, highest) power; times milliseconds this is microjoules."""
+        low, high = self.active_current_ma
+        return self.voltage_v * low, self.voltage_v * high
 
 
 @dataclass(frozen=True)
@@ -94,7 +133,7 @@ class Board:
         core: a key of `tflm_reds.codegen.cores.CORES`.
         image_origin: address of the image's vector table, behind a bootloader if there is one.
         stack_bytes: reserved at the bottom of RAM, so that an overflow leaves RAM and faults.
-        wait_states: (lowest, highest) stall cycles of a data read from flash.
+        energy: None where no document tells the current.
     """
 
     name: str
@@ -104,13 +143,13 @@ class Board:
     clock_hz: int
     image_origin: int
     stack_bytes: int
-    wait_states: tuple[int, int]
     flash: Memory
     ram: Memory
     peripherals: Peripherals
-    energy: Energy
     tools: Tools
     renode: Renode = Renode()
+    timing: Timing = Timing()
+    energy: Energy | None = None
 
     @property
     def image_flash_bytes(self) -> int:
@@ -166,6 +205,8 @@ def _build(kind: type, table: Any, where: str) -> Any:
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
+    if get_origin(kind) is UnionType:  # X | None; TOML has no null: the key is left out
+        kind = next(option for option in get_args(kind) if option is not type(None))
     if is_dataclass(kind):
         return _build(kind, value, where)
     if get_origin(kind) is tuple:
@@ -183,7 +224,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 def _check(board: Board, where: str) -> None:
     """Refuse values that no real board has."""
     inside_flash = board.flash.origin <= board.image_origin < board.flash.end
-    low, high = board.wait_states
+    timing = board.timing
+    sizes = timing.cache_bytes, timing.cache_line_bytes
     problems = {
         f"core {board.core} is unknown; known: {', '.join(CORES)}": board.core not in CORES,
         f"chip {board.chip} has no chip_{board.chip}.c": not chip_source(board).exists(),
@@ -194,8 +236,19 @@ def _check(board: Board, where: str) -> None:
         "stack_bytes must be a multiple of 8 within ram": (
             board.stack_bytes % 8 != 0 or not 0 < board.stack_bytes < board.ram.size
         ),
-        f"wait_states {low}, {high} must be ordered and not negative": not 0 <= low <= high,
+        f"timing: cache of {sizes[0]} bytes in lines of {sizes[1]}: powers of 2, or 0 and 0": (
+            not (sizes == (0, 0) or sizes[0] >= sizes[1] > 0)
+            or any(size & (size - 1) for size in sizes)
+        ),
     }
+    intervals = {f"timing: {name}": interval for name, interval in timing.intervals.items()}
+    if board.energy:
+        intervals["energy: active_current_ma"] = board.energy.active_current_ma
+        problems["energy: voltage_v must be positive"] = not board.energy.voltage_v > 0
+    for name, (low, high) in intervals.items():
+        problems[f"{name} {low:g}, {high:g} must be ordered and not negative"] = not (
+            0 <= low <= high < inf
+        )
     for message, found in problems.items():
         if found:
             raise BoardError(f"{where}: {message}.")

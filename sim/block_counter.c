@@ -34,6 +34,10 @@ typedef struct {
   uint64_t instructions, limit;
   uint32_t op_count;
   uint32_t slot, return_address, source, source_size;
+  uint32_t *cache;      /* numbers of the lines it holds, the latest used first */
+  uint32_t lines, held; /* that fit, 0 while nobody asks; and that are there */
+  uint32_t line_bytes;
+  uint64_t *fetches; /* by slot */
 } counter;
 
 /* Thumb: the first halfword tells the length. */
@@ -81,6 +85,28 @@ static void follow_ops(counter *self, void *engine, uint32_t address) {
   }
 }
 
+/* Moves `line` to the front, over the one used longest ago where it was not held. */
+static void fetch_line(counter *self, uint32_t line) {
+  uint32_t index = 0;
+  while (index < self->held && self->cache[index] != line) index++;
+  if (index == self->held) {
+    self->fetches[self->slot]++;
+    if (self->held < self->lines) {
+      self->held++;
+    } else {
+      index--;
+    }
+  }
+  for (; index > 0; index--) self->cache[index] = self->cache[index - 1];
+  self->cache[0] = line;
+}
+
+static void fetch(counter *self, uint32_t address, uint32_t size) {
+  if (self->lines == 0 || address < self->flash_start || address >= self->flash_end) return;
+  const uint32_t last = (address + size - 1) / self->line_bytes;
+  for (uint32_t line = address / self->line_bytes; line <= last; line++) fetch_line(self, line);
+}
+
 /* UC_HOOK_BLOCK */
 void count_block(void *engine, uint64_t address, uint32_t size, counter *self) {
   follow_ops(self, engine, (uint32_t)address);
@@ -89,6 +115,7 @@ void count_block(void *engine, uint64_t address, uint32_t size, counter *self) {
   self->instructions += entry->instructions;
   self->source = (uint32_t)address;
   self->source_size = size;
+  fetch(self, (uint32_t)address, size);
   if (self->instructions > self->limit || self->used > self->capacity / 4 * 3) self->stop(engine);
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import unicorn
 
-from tflm_reds.boards.schema import Memory
+from tflm_reds.boards.schema import Memory, Timing
 from tflm_reds.codegen.toolchain import build_shared_library
 from tflm_reds.errors import SimulationError
 from tflm_reds.sim.counts import EDGE, Counts
@@ -33,17 +33,28 @@ class _CounterStruct(ctypes.Structure):
         ("op_count", ctypes.c_uint32), ("slot", ctypes.c_uint32),
         ("return_address", ctypes.c_uint32), ("source", ctypes.c_uint32),
         ("source_size", ctypes.c_uint32),
+        ("cache", ctypes.c_void_p), ("lines", ctypes.c_uint32), ("held", ctypes.c_uint32),
+        ("line_bytes", ctypes.c_uint32), ("fetches", ctypes.c_void_p),
     )  # fmt: skip
 
 
 class CompiledCounter:
     """The same counts as `PythonCounter` by compiled hooks that Unicorn calls directly."""
 
-    def __init__(self, engine: unicorn.Uc, flash: Memory, ops: OpTable):
+    def __init__(
+        self,
+        engine: unicorn.Uc,
+        flash: Memory,
+        ops: OpTable,
+        timing: Timing = Timing(),  # noqa: B008 (frozen)
+    ):
         self._engine, self._library, self._unicorn = engine, _library(), _unicorn_library()
         self._edges = np.zeros(CAPACITY, EDGE)
         self._flash_reads = np.zeros(len(ops.names) + 1, np.uint64)
         self._unaligned_cycles = np.zeros(len(ops.names) + 1, np.uint64)
+        self._fetches = np.zeros(len(ops.names) + 1, np.uint64)
+        self._lines = timing.cache_bytes // max(timing.cache_line_bytes, 1)
+        self._cache = np.zeros(self._lines, np.uint32)
         self._struct = _CounterStruct(
             read_memory=_address_of(self._unicorn.uc_mem_read),
             read_register=_address_of(self._unicorn.uc_reg_read),
@@ -60,6 +71,9 @@ class CompiledCounter:
             unaligned_cycles=self._unaligned_cycles.ctypes.data,
             limit=NO_LIMIT,
             op_count=len(ops.names),
+            cache=self._cache.ctypes.data,
+            line_bytes=timing.cache_line_bytes,
+            fetches=self._fetches.ctypes.data,
         )
         self._hooks: list[ctypes.c_size_t] = []
         self.reset()
@@ -84,8 +98,9 @@ class CompiledCounter:
         self._edges[:] = 0
         self._flash_reads[:] = 0
         self._unaligned_cycles[:] = 0
+        self._fetches[:] = 0
         struct = self._struct
-        struct.used = struct.return_address = struct.source = struct.source_size = 0
+        struct.held = struct.used = struct.return_address = struct.source = struct.source_size = 0
         struct.slot = struct.op_count
 
     def count_accesses(self, enabled: bool) -> None:
@@ -95,6 +110,7 @@ class CompiledCounter:
             self._hooks.append(self._add_hook(kinds, self._library.count_access))
         while self._hooks and not enabled:
             self._unicorn.uc_hook_del(self._engine._uch, self._hooks.pop())
+        self._struct.lines = self._lines if enabled else 0
         self._engine.ctl_flush_tb()  # code translated without the hooks does not call them
 
     def counts(self) -> Counts:
@@ -109,9 +125,8 @@ class CompiledCounter:
                 "than a generated network, or it jumps at random."
             )
         edges = np.sort(self._edges[self._edges["count"] > 0])
-        return Counts(
-            edges, tuple(map(int, self._flash_reads)), tuple(map(int, self._unaligned_cycles))
-        )
+        by_slot = (self._flash_reads, self._unaligned_cycles, self._fetches)
+        return Counts(edges, *(tuple(map(int, counts)) for counts in by_slot))
 
     def _add_hook(self, kinds: int, function) -> ctypes.c_size_t:
         handle = ctypes.c_size_t()

@@ -20,6 +20,8 @@ class Counts:
         edges: array of dtype EDGE, sorted; slot is the op, or the number of ops outside of all
             ops; a source of size 0 stands for the start.
         flash_reads: data reads from flash by slot (only if accesses were counted).
+        fetches: lines of code in flash that the instruction cache did not hold, by slot (likewise;
+            it is empty at first).
         unaligned_cycles: 1 for each halfword-aligned, 2 for each byte-aligned access that should
             be aligned better, by slot (likewise).
     """
@@ -27,6 +29,7 @@ class Counts:
     edges: np.ndarray
     flash_reads: tuple[int, ...]
     unaligned_cycles: tuple[int, ...]
+    fetches: tuple[int, ...]
 
     @property
     def instructions(self) -> int:
@@ -39,4 +42,5 @@ class Counts:
             self.edges[self.edges["slot"] == slot],
             (self.flash_reads[slot],),
             (self.unaligned_cycles[slot],),
+            (self.fetches[slot],),
         )

@@ -1,30 +1,17 @@
-"""Modelled Cortex-M4 cycles from exact block counts; an estimate, not validated on silicon.
+"""Modelled cycles from exact counts; an estimate with an interval, not validated on silicon.
 
-The rules follow the instruction timings of Arm's Cortex-M4 TRM (DDI 0439, table 3-1, and the text
-on load/store timing). They are frozen: a change is a change of its own.
+`core_rules` says what an instruction takes. What depends on the board (`Timing`) is counted as
+events, so that modelled cycles are linear in the board's figures, as `tflm_reds.calibration` needs.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from math import ceil, floor
 
-import numpy as np
-
+from tflm_reds.boards.schema import Board, Interval, Timing
+from tflm_reds.sim.core_rules import CORE_RULES, LOAD, CoreRules
 from tflm_reds.sim.counts import Counts
-from tflm_reds.sim.thumb import Instruction, Kind, decode
-
-REFILL_RANGE, REFILL = (1, 3), 2
-FIXED = {
-    Kind.LOAD_PC: 2,
-    Kind.STORE_IMMEDIATE: 1,
-    Kind.PAIR: 3,
-    Kind.TABLE_BRANCH: 2,
-    Kind.DIVIDE: 6,
-    Kind.VFP_MULTIPLY_ADD: 3,
-    Kind.VFP_DIVIDE: 14,
-}
-ADDRESSING = {
-    Kind.LOAD, Kind.LOAD_PC, Kind.STORE_IMMEDIATE, Kind.STORE_REGISTER, Kind.PAIR
-}  # fmt: skip
+from tflm_reds.sim.thumb import Instruction, decode
 
 
 @dataclass(frozen=True)
@@ -32,9 +19,9 @@ class CycleEstimate:
     """Modelled cycles.
 
     Attributes:
-        low: pipeline refill of 1 cycle, no flash wait states.
-        high: refill of 3 cycles, the board's highest wait states on each data read from flash.
-        ws0, ws2: refill of 2 cycles, 0 and 2 wait states.
+        low, high: with the lowest and the highest figures of core and board.
+        ws0, ws2: the core alone with its usual refill (2 cycles on a Cortex-M4), and 0 and 2 wait
+            states on each data read from flash.
     """
 
     low: int
@@ -43,43 +30,105 @@ class CycleEstimate:
     ws2: int
 
 
+@dataclass(frozen=True)
+class Events:
+    """What takes time in a run.
+
+    Attributes:
+        core: (lowest, highest) cycles that no board changes.
+        refills: of the pipeline.
+        loads: single loads, and stores with a register offset, that are not pipelined.
+        unaligned: odd halfwords of accesses.
+        flash_reads: data reads from flash.
+        fetches: lines of code that the instruction cache did not hold.
+    """
+
+    core: tuple[int, int]
+    refills: int
+    loads: int
+    unaligned: int
+    flash_reads: int
+    fetches: int
+
+    def cycles(self, figures: dict[str, float], end: int = 0) -> float:
+        """Cycles at one value of each of the board's figures, named as in `Timing`."""
+        return (
+            self.core[end]
+            + self.refills * figures["refill"]
+            + self.loads * figures["load"]
+            + self.unaligned * figures["unaligned"]
+            + self.flash_reads * figures["data_wait_states"]
+            + self.fetches * figures["fetch_wait_states"]
+        )
+
+
+def has_cycle_model(core: str) -> bool:
+    """Whether there are rules for the core; see `core_rules`."""
+    return core in CORE_RULES
+
+
+def cycle_model(board: Board, image: bytes) -> "CycleModel | None":
+    """The model of one image on a board; None for a core without rules.
+
+    Args:
+        image: content of flash from `board.image_origin` on.
+    """
+    if not has_cycle_model(board.core):
+        return None
+    return CycleModel(image, board.image_origin, board.timing, CORE_RULES[board.core])
+
+
 class CycleModel:
-    """The frozen rules applied to one image.
+    """The rules applied to one image.
 
     Args:
         image: content of flash from address `origin` on.
-        wait_states: the board's highest, of a data read from flash.
     """
 
-    def __init__(self, image: bytes, origin: int, wait_states: int):
-        self._image, self._origin, self._wait_states = image, origin, wait_states
+    def __init__(
+        self,
+        image: bytes,
+        origin: int,
+        timing: Timing,
+        rules: CoreRules = CORE_RULES["cortex-m4f"],
+    ):
+        self._image, self._origin, self._rules = image, origin, rules
+        self._intervals = intervals(timing, rules)
         self._decoded: dict[tuple[int, int], tuple[Instruction, ...]] = {}
 
     def estimate(self, counts: Counts) -> CycleEstimate:
         """Cycles of everything in `counts`, which must include the counted accesses."""
-        core, refills = self._totals(counts.edges)
-        core += sum(counts.unaligned_cycles)
-        reads = sum(counts.flash_reads)
-        low, high = REFILL_RANGE
+        events = self.events(counts)
+        low, high = ({name: v[end] for name, v in self._intervals.items()} for end in (0, 1))
+        usual = {"refill": self._rules.usual_refill, "load": LOAD, "unaligned": 1}
+        alone = usual | {"data_wait_states": 0, "fetch_wait_states": 0}
         return CycleEstimate(
-            low=core + low * refills,
-            high=core + high * refills + self._wait_states * reads,
-            ws0=core + REFILL * refills,
-            ws2=core + REFILL * refills + 2 * reads,
+            low=floor(events.cycles(low)),
+            high=ceil(events.cycles(high, end=1)),
+            ws0=int(events.cycles(alone)),
+            ws2=int(events.cycles(alone | {"data_wait_states": 2})),
         )
 
-    def _totals(self, edges: np.ndarray) -> tuple[int, int]:
-        """(cycles without refills, refills); a refill is charged to the block it leads to."""
+    def events(self, counts: Counts) -> Events:
+        """What the board's figures are multiplied by; a refill belongs to the block it leads to."""
         totals: Counter[str] = Counter()
-        for edge in edges:
+        for edge in counts.edges:
             source_size, count = int(edge["source_size"]), int(edge["count"])
             block = self._block(int(edge["target"]), int(edge["target_size"]))
             previous = self._block(int(edge["source"]), source_size)[-1] if source_size else None
-            totals["core"] += count * block_cycles(block, previous)
+            low, high, loads = block_cost(block, previous, self._rules)
+            totals.update(low=count * low, high=count * high, loads=count * loads)
             follows = edge["source"] + source_size == edge["target"]
             if previous and (previous.always_branches or not follows):
                 totals["refills"] += count
-        return totals["core"], totals["refills"]
+        return Events(
+            core=(totals["low"], totals["high"]),
+            refills=totals["refills"],
+            loads=totals["loads"],
+            unaligned=sum(counts.unaligned_cycles),
+            flash_reads=sum(counts.flash_reads),
+            fetches=sum(counts.fetches),
+        )
 
     def _block(self, address: int, size: int) -> tuple[Instruction, ...]:
         if (address, size) not in self._decoded:
@@ -88,43 +137,27 @@ class CycleModel:
         return self._decoded[address, size]
 
 
-def block_cycles(block: tuple[Instruction, ...], previous: Instruction | None = None) -> int:
-    """Cycles of straight-line code without refills; `previous` ran directly before it."""
-    total = 0
+def intervals(timing: Timing, rules: CoreRules) -> dict[str, Interval]:
+    """(lowest, highest) of each of the board's figures; the core's own where none was measured."""
+    own = {"refill": rules.refill, "load": (LOAD, LOAD), "unaligned": (1, 1)}
+    return own | timing.intervals
+
+
+def block_cost(
+    block: tuple[Instruction, ...], previous: Instruction | None, rules: CoreRules
+) -> tuple[int, int, int]:
+    """(lowest cycles, highest cycles, loads) of straight-line code without refills."""
+    low = high = loads = 0
     for instruction in block:
-        total += _cycles(instruction, previous)
+        cost = rules.cost(instruction, previous)
+        low, high, loads = low + cost.cycles[0], high + cost.cycles[1], loads + cost.loads
         previous = instruction
-    return total
+    return low, high, loads
 
 
-def _cycles(instruction: Instruction, previous: Instruction | None) -> int:
-    kind = instruction.kind
-    if kind in (Kind.LOAD, Kind.STORE_REGISTER):
-        cycles = 1 if _is_pipelined(instruction, previous) else 2
-    elif kind is Kind.MULTIPLE:
-        cycles = 1 + instruction.words
-    elif kind is Kind.IT:
-        cycles = 0 if previous and previous.size == 2 else 1
-    elif kind is Kind.VFP:
-        cycles = 1 + _uses_vfp_result(instruction, previous)
-    else:
-        cycles = FIXED.get(kind, 1)
-    if kind in ADDRESSING and previous and previous.kind is Kind.ALU:
-        cycles += bool(instruction.address_registers & previous.results)
-    return cycles
-
-
-def _is_pipelined(instruction: Instruction, previous: Instruction | None) -> bool:
-    return (
-        previous is not None
-        and previous.kind is Kind.LOAD
-        and not instruction.address_registers & previous.results
-    )
-
-
-def _uses_vfp_result(instruction: Instruction, previous: Instruction | None) -> bool:
-    return (
-        previous is not None
-        and previous.kind in (Kind.VFP, Kind.VFP_MULTIPLY_ADD, Kind.VFP_DIVIDE)
-        and bool(instruction.operands & previous.results)
-    )
+def block_cycles(
+    block: tuple[Instruction, ...], previous: Instruction | None = None, core: str = "cortex-m4f"
+) -> int:
+    """Lowest cycles of straight-line code without refills; `previous` ran directly before it."""
+    low, _, loads = block_cost(block, previous, CORE_RULES[core])
+    return low + LOAD * loads

@@ -74,7 +74,7 @@ class Machine:
         self.halt = elf.symbol("firmware_halt").address
         image = elf.flash_image(board.image_origin)
         self._map_memory(image)
-        self.counter = counter(self._engine, board.flash, ops)
+        self.counter = counter(self._engine, board.flash, ops, board.timing)
         self._map_peripherals()
         self._engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid_access)
         self._engine.hook_add(unicorn.UC_HOOK_INTR, self._on_exception)

@@ -29,7 +29,7 @@ class SubnetRun:
         switch_instructions: of the call of reds_set_subnet.
         per_op: exact instructions of each op; the rest is the executor's.
         flash_reads: data reads from flash.
-        cycles: modelled, not measured.
+        cycles: modelled, not measured; None for a core without a cycle model.
         cycles_per_op: likewise, the executor left out.
     """
 
@@ -39,8 +39,8 @@ class SubnetRun:
     switch_instructions: int
     per_op: Mapping[str, int]
     flash_reads: int
-    cycles: CycleEstimate
-    cycles_per_op: Mapping[str, CycleEstimate]
+    cycles: CycleEstimate | None
+    cycles_per_op: Mapping[str, CycleEstimate | None]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import unicorn
 from unicorn.arm_const import UC_ARM_REG_CPSR, UC_ARM_REG_LR, UC_ARM_REG_R1
 
-from tflm_reds.boards.schema import Memory
+from tflm_reds.boards.schema import Memory, Timing
 from tflm_reds.sim.counts import EDGE, Counts
 from tflm_reds.sim.op_table import OpTable
 
@@ -19,9 +19,17 @@ IT_BITS = 0x0600FC00
 class PythonCounter:
     """Counts by Python hooks: the fallback when no host compiler is there. 20 times slower."""
 
-    def __init__(self, engine: unicorn.Uc, flash: Memory, ops: OpTable):
+    def __init__(
+        self,
+        engine: unicorn.Uc,
+        flash: Memory,
+        ops: OpTable,
+        timing: Timing = Timing(),  # noqa: B008 (frozen)
+    ):
         self.engine, self.flash, self.ops = engine, flash, ops
         self.op_count = len(ops.names)
+        self.line_bytes = timing.cache_line_bytes
+        self.lines = timing.cache_bytes // self.line_bytes if self.line_bytes else 0
         self.limit = NO_LIMIT
         self.instructions = 0
         self._hooks: list[int] = []
@@ -34,6 +42,8 @@ class PythonCounter:
         self._edges: dict[tuple, int] = {}
         self.flash_reads = [0] * (self.op_count + 1)
         self.unaligned_cycles = [0] * (self.op_count + 1)
+        self.fetches = [0] * (self.op_count + 1)
+        self._cache: dict[int, None] = {}  # lines, the latest used last
         self._slot, self._return_address, self._source = self.op_count, 0, (0, 0)
 
     def count_accesses(self, enabled: bool) -> None:
@@ -52,7 +62,9 @@ class PythonCounter:
             for (source, target, slot), count in self._edges.items()
         ]
         edges = np.sort(np.array(rows, EDGE))
-        return Counts(edges, tuple(self.flash_reads), tuple(self.unaligned_cycles))
+        return Counts(
+            edges, tuple(self.flash_reads), tuple(self.unaligned_cycles), tuple(self.fetches)
+        )
 
     def _count_block(self, engine, address, size, _) -> None:
         if address == self.ops.run_op:
@@ -65,8 +77,19 @@ class PythonCounter:
         self._edges[key] = self._edges.get(key, 0) + 1
         self.instructions += self._instructions(block)
         self._source = block
+        if self._hooks and self.lines and self.flash.origin <= address < self.flash.end:
+            self._fetch(address, size)
         if self.instructions > self.limit:
             engine.emu_stop()
+
+    def _fetch(self, address: int, size: int) -> None:
+        """Least recently used lines leave the cache."""
+        for line in range(address // self.line_bytes, (address + size - 1) // self.line_bytes + 1):
+            if line not in self._cache:
+                self.fetches[self._slot] += 1
+                if len(self._cache) == self.lines:
+                    del self._cache[next(iter(self._cache))]
+            self._cache[line] = self._cache.pop(line, None)
 
     def _count_access(self, engine, access, address, size, _value, _) -> None:
         status = engine.reg_read(UC_ARM_REG_CPSR)

@@ -10,9 +10,12 @@ from tflm_reds.errors import SimulationError
 
 
 class Kind(Enum):
-    """Classes of the rule table; ALU is everything that takes one cycle and no memory."""
+    """Classes of the rule tables; ALU is everything that takes one cycle and no memory."""
 
     ALU = auto()
+    MULTIPLY_ADD = auto()
+    LONG_MULTIPLY = auto()
+    LONG_MULTIPLY_ADD = auto()
     LOAD = auto()
     LOAD_PC = auto()
     STORE_IMMEDIATE = auto()
@@ -62,6 +65,11 @@ BASED_LISTS = _ids("LDM LDMDB STM STMDB VLDMIA VLDMDB VSTMIA VSTMDB")  # the fir
 BRANCHES = _ids("B BL BX BLX CBZ CBNZ")
 TABLE_BRANCHES = _ids("TBB TBH")
 DIVISIONS = _ids("UDIV SDIV")
+MULTIPLICATIONS = {
+    **dict.fromkeys(_ids("MLA MLS"), Kind.MULTIPLY_ADD),
+    **dict.fromkeys(_ids("SMULL UMULL"), Kind.LONG_MULTIPLY),
+    **dict.fromkeys(_ids("SMLAL UMLAL"), Kind.LONG_MULTIPLY_ADD),
+}
 VFP_MULTIPLY_ADDS = _ids("VFMA VFMS VFNMA VFNMS VMLA VMLS VNMLA VNMLS")
 VFP_DIVISIONS = _ids("VDIV VSQRT")
 
@@ -73,7 +81,7 @@ def decode(code: bytes, address: int = 0) -> tuple[Instruction, ...]:
     """Decode straight-line Thumb code.
 
     Raises:
-        SimulationError: if bytes are no instruction of a Cortex-M4.
+        SimulationError: if bytes are no instruction that capstone knows.
     """
     decoded = tuple(_decoder.disasm(code, address))
     size = sum(instruction.size for instruction in decoded)
@@ -131,7 +139,8 @@ def _arithmetic(decoded: capstone.CsInsn) -> Instruction:
         return Instruction(Kind.DIVIDE, decoded.size, results)
     if not decoded.mnemonic.startswith("v"):
         branches = arm.ARM_REG_PC in results and _is_certain(decoded)
-        return Instruction(Kind.ALU, decoded.size, results, always_branches=branches)
+        kind = MULTIPLICATIONS.get(decoded.id, Kind.ALU)
+        return Instruction(kind, decoded.size, results, always_branches=branches)
     kind = Kind.VFP
     if decoded.id in VFP_MULTIPLY_ADDS:
         kind = Kind.VFP_MULTIPLY_ADD

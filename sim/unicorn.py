@@ -9,7 +9,7 @@ from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.errors import DataError, SimulationError
 from tflm_reds.sim.counting import make_counter
 from tflm_reds.sim.counts import Counts
-from tflm_reds.sim.cycles import CycleModel
+from tflm_reds.sim.cycles import CycleModel, cycle_model
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
 from tflm_reds.sim.op_table import OpTable
@@ -81,8 +81,8 @@ class UnicornSession:
         self._machine.counter.count_accesses(True)
         accesses = self._count_inference(subnet)
         self._machine.counter.count_accesses(False)
-        names = self.ops.names
-        cycles = [self._cycle_model.estimate(accesses.slot(i)) for i in range(len(names))]
+        model, names = self._cycle_model, self.ops.names
+        cycles = [model and model.estimate(accesses.slot(i)) for i in range(len(names))]
         per_op = [second.slot(i).instructions for i in range(len(names))]
         return SubnetRun(
             subnet=subnet,
@@ -91,15 +91,14 @@ class UnicornSession:
             switch_instructions=switch.instructions,
             per_op=dict(zip(names, per_op, strict=True)),
             flash_reads=sum(accesses.flash_reads),
-            cycles=self._cycle_model.estimate(accesses),
+            cycles=model and model.estimate(accesses),
             cycles_per_op=dict(zip(names, cycles, strict=True)),
         )
 
     @cached_property
-    def _cycle_model(self) -> CycleModel:
+    def _cycle_model(self) -> CycleModel | None:
         board = self.firmware.board
-        image = self.elf.flash_image(board.image_origin)
-        return CycleModel(image, board.image_origin, board.wait_states[1])
+        return cycle_model(board, self.elf.flash_image(board.image_origin))
 
     def _count_inference(self, subnet: int) -> Counts:
         self._machine.write_word(self._address("firmware_subnet"), subnet)

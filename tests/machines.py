@@ -11,7 +11,7 @@ from pathlib import Path
 import unicorn
 from unicorn import arm_const
 
-from tflm_reds.boards.schema import FOLDER, Memory
+from tflm_reds.boards.schema import FOLDER, Memory, Timing
 from tflm_reds.codegen.cores import find_core
 from tflm_reds.codegen.toolchain import Compiler, build_image, build_shared_library
 from tflm_reds.errors import SimulationError
@@ -159,7 +159,7 @@ class CortexM:
         """Like `call`, but return everything that was executed."""
         if self._counter is None:
             self._counter = make_counter(self._uc, self._FLASH, NO_OPS)
-            self._cycle_model = CycleModel(self._image, 0, wait_states=2)
+            self._cycle_model = CycleModel(self._image, 0, Timing())
         self._counter.reset()
         self._counter.count_accesses(True)
         self.call(name, *arguments)

@@ -1,14 +1,18 @@
 """The frozen rules of the cycle model, each on a sequence with a known number."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny_model import target_compilers
 
+from tflm_reds.boards.schema import Timing, load_board
 from tflm_reds.codegen.cores import CORES
 from tflm_reds.codegen.toolchain import build_image
 from tflm_reds.errors import SimulationError
+from tflm_reds.sim.core_rules import CORE_RULES
 from tflm_reds.sim.counts import EDGE, Counts
-from tflm_reds.sim.cycles import CycleEstimate, CycleModel, block_cycles
+from tflm_reds.sim.cycles import CycleEstimate, CycleModel, block_cycles, cycle_model
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.thumb import decode
 
@@ -84,14 +88,15 @@ def test_sequence(assembled, index):
     assert block_cycles(decode(assembled[index])) == SEQUENCES[index][1]
 
 
-def estimate(code: str, edges, reads=0, unaligned=0, wait_states=2) -> CycleEstimate:
+def estimate(code: str, edges, reads=0, odd=0, fetches=0, core="cortex-m4f", **timing):
     """Edges as (source, source size, target, target size, count), addresses from 0."""
     rows = [
         (s + ORIGIN if size else 0, size, t + ORIGIN, t_size, 0, 1, n)
         for s, size, t, t_size, n in edges
     ]
-    counts = Counts(np.array(rows, EDGE), (reads,), (unaligned,))
-    return CycleModel(bytes.fromhex(code), ORIGIN, wait_states).estimate(counts)
+    counts = Counts(np.array(rows, EDGE), (reads,), (odd,), (fetches,))
+    model = CycleModel(bytes.fromhex(code), ORIGIN, Timing(**timing), CORE_RULES[core])
+    return model.estimate(counts)
 
 
 def test_taken_and_not_taken_branches():
@@ -138,8 +143,54 @@ def test_pipelining_reaches_over_a_block_boundary():
 
 def test_flash_reads_and_unaligned_accesses_are_added():
     edges = [(0, 0, 0, 2, 10)]  # movs r0, #1
-    result = estimate("0120", edges, reads=7, unaligned=3, wait_states=5)
-    assert result == CycleEstimate(low=13, high=13 + 35, ws0=13, ws2=13 + 14)
+    board = {"data_wait_states": (0, 5), "fetch_wait_states": (1, 4)}
+    result = estimate("0120", edges, reads=7, odd=3, fetches=2, **board)
+    assert result == CycleEstimate(low=13 + 2, high=13 + 35 + 8, ws0=13, ws2=13 + 14)
+
+
+def test_measured_figures_of_a_board_replace_the_core_s():
+    # 0: subs r0,#1; ldr r1,[r2]   4: bne 0
+    edges = [(0, 0, 0, 6, 1), (0, 6, 0, 6, 9)]
+    board = {"refill": (2.5, 2.5), "load": (1.5, 3), "unaligned": (0, 2)}
+    result = estimate("0138 1168 fcd1", edges, odd=4, **board)
+    low = 10 * (1 + 1.5 + 1) + 9 * 2.5
+    assert result.low == np.floor(low) and result.high == np.ceil(low + 10 * 1.5 + 4 * 2)
+    assert result.ws0 == 10 * (1 + 2 + 1) + 9 * 2 + 4
+
+
+ARMV6_M = [
+    ("0868 1168", 4, 0),  # ldr r0,[r1]; ldr r1,[r2]: never pipelined
+    ("0431 0868", 3, 0),  # adds r1,#4; ldr r0,[r1]: no interlock
+    ("0860", 2, 0),  # str r0,[r1]
+    ("70b5", 5, 0),  # push {r4-r6,lr}
+    ("03bd", 5, 1),  # pop {r0,r1,pc}: 3 + N on a Cortex-M0+, 4 + N on a Cortex-M0
+    ("00f000f8", 2, 1),  # bl: 3 on a Cortex-M0+, 4 on a Cortex-M0
+    ("7047", 1, 1),  # bx lr: 2 or 3
+    ("4843", 1, 0),  # muls r0,r1
+]
+
+
+@pytest.mark.parametrize("core, refill", [("cortex-m0", 2), ("cortex-m0plus", 1)])
+@pytest.mark.parametrize("code, core_cycles, refills", ARMV6_M)
+def test_small_cores_take_what_their_manuals_tell(core, refill, code, core_cycles, refills):
+    size = len(bytes.fromhex(code))
+    edges = [(0, 0, 0, size, 1)] + [(0, size, size, 2, 1)] * refills
+    result = estimate(code + " 00bf", edges, core=core)
+    total = core_cycles + refills * (refill + 1)  # 1: the nop
+    assert result == CycleEstimate(total, total, total, total)
+
+
+def test_multiplications_of_a_cortex_m3_have_an_interval():
+    # mla r0,r1,r2,r3; smull r0,r1,r2,r3; smlal r0,r1,r2,r3
+    result = estimate("01fb0230 82fb0301 c2fb0301", [(0, 0, 0, 12, 1)], core="cortex-m3")
+    assert (result.low, result.high) == (2 + 3 + 4, 2 + 5 + 7)
+    assert estimate("01fb0230 82fb0301 c2fb0301", [(0, 0, 0, 12, 1)]).high == 3
+
+
+def test_cores_without_a_table_have_no_model():
+    board = replace(load_board("nano33ble"), core="cortex-m7f")
+    assert cycle_model(board, b"") is None
+    assert isinstance(cycle_model(replace(board, core="cortex-m3"), b""), CycleModel)
 
 
 def test_bytes_that_are_no_instruction():

@@ -178,7 +178,7 @@ def test_report_tells_what_was_measured_and_why():
 
 
 def test_cores_without_a_cycle_model_count_instructions():
-    board = replace(BOARD, core="cortex-m0")
+    board = replace(BOARD, core="cortex-m33f")
     tuning = tune(one_depthwise(3, 3, 8), board)
     assert tuning.unit == "instructions" and all(
         map(all, tuning.measured["fully_connected_3"].values())

@@ -120,6 +120,34 @@ def test_edges_of_both_counters_agree(tiny):
     np.testing.assert_array_equal(edges[0], edges[1])
 
 
+@pytest.mark.parametrize("counter", [CompiledCounter, PythonCounter])
+def test_lines_that_the_instruction_cache_does_not_hold(tiny, counter):
+    """All lines once where they fit; each anew where a loop is longer than the cache."""
+
+    def fetches(cache_bytes, line_bytes=16):
+        timing = replace(tiny.board.timing, cache_bytes=cache_bytes, cache_line_bytes=line_bytes)
+        firmware = replace(tiny, board=replace(tiny.board, timing=timing))
+        session = UnicornSession(firmware, counter=counter)
+        session._machine.counter.count_accesses(True)
+        return sum(session._count_inference(2).fetches)
+
+    edges = UnicornSession(tiny)._count_inference(2).edges
+    lines = set()
+    for start, size in zip(edges["target"].tolist(), edges["target_size"].tolist(), strict=True):
+        lines |= set(range(start // 16, (start + size - 1) // 16 + 1))
+    assert fetches(4096) == fetches(1024) == len(lines)
+    assert len(lines) < fetches(64) < fetches(16)
+    assert fetches(32, 32) < fetches(16)
+    assert fetches(0, 0) == 0
+
+
+def test_a_core_without_a_cycle_model(tiny):
+    """Counts without cycles."""
+    session = UnicornSession(replace(tiny, board=replace(tiny.board, core="cortex-m33f")))
+    run = session.measure(0, session.firmware.samples.inputs[0])
+    assert run.instructions > 0 and run.cycles is None and set(run.cycles_per_op.values()) == {None}
+
+
 def test_python_counter_where_no_compiler_is(tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("TFLM_REDS_CC", str(tmp_path / "missing"))
     compiled_counter._library.cache_clear()

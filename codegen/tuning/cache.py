@@ -13,9 +13,9 @@ from tflm_reds.codegen.tuning.measure import Costs, cost_unit, measure
 from tflm_reds.codegen.writer import KERNELS, render
 from tflm_reds.errors import OutputError
 from tflm_reds.files import cache_folder, write_text
-from tflm_reds.sim import cycles, thumb
+from tflm_reds.sim import core_rules, cycles, thumb
 
-RULES = (cycles.__file__, thumb.__file__)
+RULES = (core_rules.__file__, cycles.__file__, thumb.__file__)
 
 
 def measure_cached(

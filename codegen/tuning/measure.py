@@ -13,14 +13,13 @@ from tflm_reds.codegen.program import Program, flash_bytes
 from tflm_reds.codegen.toolchain import Compiler
 from tflm_reds.codegen.tuning.alone import together
 from tflm_reds.codegen.writer import model_identifier, write_sources
-from tflm_reds.sim.cycles import CycleModel
+from tflm_reds.sim.cycles import cycle_model, has_cycle_model
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
 from tflm_reds.sim.op_table import OpTable
 from tflm_reds.sim.protocol import Limits
 
 MAIN = Path(__file__).with_name("main.c")
-CYCLE_CORES = ("cortex-m4f",)
 ROOM = 1 << 18  # for code, stack and variables of the image
 SEED = 0
 OK = 0
@@ -31,7 +30,7 @@ Costs = tuple[int, ...]
 
 def cost_unit(core: str) -> str:
     """What `measure` counts on `core`: modelled cycles, where there is a model, or instructions."""
-    return "modelled cycles" if core in CYCLE_CORES else "instructions"
+    return "modelled cycles" if has_cycle_model(core) else "instructions"
 
 
 def measure(programs: Sequence[Program], board: Board, compiler: Compiler) -> list[Costs]:
@@ -80,11 +79,9 @@ class _Session:
         self._machine = Machine(board, self._elf, OpTable.find(self._elf, firmware.model))
         self._limits = Limits()
         self._machine.boot(self._limits)
-        self._has_cycles = board.core in CYCLE_CORES
-        image = self._elf.flash_image(board.image_origin)
-        self._cycle_model = CycleModel(image, board.image_origin, board.wait_states[1])
+        self._cycle_model = cycle_model(board, self._elf.flash_image(board.image_origin))
         self._arena = self._elf.symbol("firmware_arena")
-        self._machine.counter.count_accesses(self._has_cycles)
+        self._machine.counter.count_accesses(self._cycle_model is not None)
         self._random = np.random.default_rng(SEED).bytes(self._arena.size)
 
     def costs(self, op: int, subnets: int) -> Costs:
@@ -102,4 +99,4 @@ class _Session:
         counts = machine.counter.counts().slot(op)
         if status != OK:
             return None
-        return self._cycle_model.estimate(counts).ws0 if self._has_cycles else counts.instructions
+        return self._cycle_model.estimate(counts).ws0 if self._cycle_model else counts.instructions

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import mul
+from typing import Any
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.firmware import Firmware
@@ -11,7 +13,8 @@ from tflm_reds.plan import Plan
 from tflm_reds.report.choices import choices_of
 from tflm_reds.report.flash import flash_parts
 from tflm_reds.report.model import PlanFacts, Report, SubnetRow
-from tflm_reds.sim.protocol import RunResult, SubnetRun
+from tflm_reds.sim.cycles import CycleEstimate
+from tflm_reds.sim.protocol import RunResult
 
 IMPLEMENTATIONS = ("host", "unicorn", "qemu", "renode", "tflm", "tflm_sliced")
 
@@ -74,7 +77,6 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
 def _row(plan: Plan, facts: BuildFacts, k: int) -> SubnetRow:
     run = facts.run.subnets[k]
     names = [op.name for op in facts.program.ops]
-    milliseconds = _milliseconds(facts.firmware.board, run)
     return SubnetRow(
         index=k,
         budget=plan.budgets[k],
@@ -86,11 +88,7 @@ def _row(plan: Plan, facts: BuildFacts, k: int) -> SubnetRow:
         samples=facts.samples or None,
         instructions={"unicorn": run.instructions, "qemu": None, "renode": None},
         instructions_per_op=dict(zip(names, run.per_op.values(), strict=True)),
-        cycles_modelled=(run.cycles.low, run.cycles.high),
-        cycles_modelled_ws0=run.cycles.ws0,
-        cycles_modelled_ws2=run.cycles.ws2,
-        ms_modelled=milliseconds,
-        energy_uj_modelled=_microjoules(facts.firmware.board, milliseconds),
+        **_modelled(facts.firmware.board, run.cycles),
         arena_bytes=arena_bytes(facts.program, k),
         flash_bytes=_flash_of_subnet(facts, k),
         table_bytes=table_bytes(facts.program, k),
@@ -103,16 +101,22 @@ def _row(plan: Plan, facts: BuildFacts, k: int) -> SubnetRow:
     )
 
 
-def _milliseconds(board: Board, run: SubnetRun) -> tuple[float, float]:
-    per_millisecond = board.clock_hz / 1000
-    return run.cycles.low / per_millisecond, run.cycles.high / per_millisecond
-
-
-def _microjoules(board: Board, milliseconds: tuple[float, float]) -> tuple[float, float]:
-    """ms x V x mA = uJ, at the ends of the time and the current."""
-    currents, voltage = board.energy.active_current_ma, board.energy.voltage_v
-    low, high = (ms * voltage * ma for ms, ma in zip(milliseconds, currents, strict=True))
-    return low, high
+def _modelled(board: Board, cycles: CycleEstimate | None) -> dict[str, Any]:
+    """The modelled fields of a row: none without a cycle model, no energy without a current."""
+    if cycles is None:
+        return {}
+    interval = (cycles.low, cycles.high)
+    milliseconds = tuple(1000 * count / board.clock_hz for count in interval)
+    energy = None
+    if board.energy:  # ms x mW = uJ, at the ends of the time and the power
+        energy = tuple(map(mul, milliseconds, board.energy.power_mw))
+    return {
+        "cycles_modelled": interval,
+        "cycles_modelled_ws0": cycles.ws0,
+        "cycles_modelled_ws2": cycles.ws2,
+        "ms_modelled": milliseconds,
+        "energy_uj_modelled": energy,
+    }
 
 
 def _flash_of_subnet(facts: BuildFacts, k: int) -> int:

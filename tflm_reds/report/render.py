@@ -159,6 +159,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("MACs", lambda report, row: _count(row.macs)),
     ("instructions", lambda report, row: _count((row.instructions or {}).get("unicorn"))),
     ("modelled cycles / ms", _cycles),
+    ("modelled uJ", lambda report, row: _interval(row.energy_uj_modelled, "{:,.0f}")),
     ("arena B", lambda report, row: _count(row.arena_bytes)),
     ("flash B", lambda report, row: _count(row.flash_bytes)),
     ("switch", _switch),
