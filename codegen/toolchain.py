@@ -108,9 +108,30 @@ def build_image(
     flags: Sequence[str] = (),
     compiler: Compiler | None = None,
 ) -> Path:
-    """Compile C `sources` for `core` and link them by `linker_script` into the ELF `output`.
+    """Compile `sources` for `core` and link them by `linker_script` into the ELF `output`.
 
     Nothing is taken from a C library: the sources bring their own startup, memcpy and memset.
+
+    Raises:
+        ToolchainError: if a compiler is missing, lacks the core's FPU or DSP, or refuses a source.
+    """
+    compiler = compiler or target_compiler()
+    with tempfile.TemporaryDirectory() as folder:
+        objects = compile_objects(sources, folder, core, include, flags, compiler)
+        with atomic_path(output) as temporary:
+            _run(_link_command(compiler, core, linker_script, objects, temporary), compiler)
+    return Path(output)
+
+
+def compile_objects(
+    sources: Iterable[str | os.PathLike],
+    folder: str | os.PathLike,
+    core: Core,
+    include: Sequence[str | os.PathLike] = (),
+    flags: Sequence[str] = (),
+    compiler: Compiler | None = None,
+) -> list[Path]:
+    """Compile C (.c) and C++ (.cpp) `sources` for `core`; their object files in `folder`, in order.
 
     Raises:
         ToolchainError: if a compiler is missing, lacks the core's FPU or DSP, or refuses a source.
@@ -119,11 +140,7 @@ def build_image(
     check_core(compiler, core)
     sources = [Path(source).resolve() for source in sources]
     flags = (*target_flags(compiler, core), *flags)
-    with tempfile.TemporaryDirectory() as folder:
-        objects = _compile_all(compiler, sources, Path(folder), include, flags)
-        with atomic_path(output) as temporary:
-            _run(_link_command(compiler, core, linker_script, objects, temporary), compiler)
-    return Path(output)
+    return _compile_all(compiler, sources, Path(folder), include, flags)
 
 
 def target_flags(compiler: Compiler, core: Core) -> tuple[str, ...]:

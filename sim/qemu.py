@@ -11,6 +11,7 @@ import struct
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,30 +91,37 @@ class QemuMachine:
     Args:
         elf: linked for `qemu_board(core)`.
         limits: seconds of each `run` and `call`; instructions are not limited here.
+        options: further ones of QEMU.
 
     Raises:
         SimulationError: if no QEMU machine has the core, or QEMU does not start.
         ToolchainError: if QEMU or a host compiler for the plug-in is missing.
     """
 
-    def __init__(self, elf: Elf, core: str, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        elf: Elf,
+        core: str,
+        limits: Limits = Limits(),  # noqa: B008
+        options: Sequence[str] = (),
+    ) -> None:
         self.elf, self.board, self.limits = elf, qemu_board(core), limits
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self._entries = np.memmap(folder / "counts", ENTRY, "w+", shape=CAPACITY)
         self._console = folder / "console"
-        self._process = self._start(folder)
+        self._process = self._start(folder, options)
         self._gdb = self._guarded(
             GdbConnection, self._process.stdout.fileno(), self._process.stdin.fileno()
         )
         self.trap = self.board.ram.end - TRAP_BYTES
         self._gdb.add_breakpoint(self.trap)
 
-    def _start(self, folder: Path) -> subprocess.Popen:
+    def _start(self, folder: Path, options: Sequence[str]) -> subprocess.Popen:
         command = [find_qemu(), "-M", self.board.machine, "-kernel", str(self.elf.path), "-S"]
         command += ["-display", "none", "-monitor", "none", "-serial", "none", "-gdb", "stdio"]
         command += ["-semihosting-config", "enable=on,target=native"]
-        command += ["-plugin", f"{_plugin(folder)},counts={folder / 'counts'}"]
+        command += ["-plugin", f"{_plugin(folder)},counts={folder / 'counts'}", *options]
         with self._console.open("wb") as console:
             return subprocess.Popen(
                 command,

@@ -4,16 +4,16 @@ All have the same methods. In Unicorn each buffer ends right before unmapped mem
 beyond it faults, and constants cannot be written; in QEMU bytes written beside a buffer are found.
 """
 
-import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import unicorn
+from host_machine import ALIGNMENT, Host, folders  # noqa: F401
 from unicorn import arm_const
 
 from tflm_reds.boards.schema import FOLDER, Memory, Timing
 from tflm_reds.codegen.cores import find_core
-from tflm_reds.codegen.toolchain import Compiler, build_image, build_shared_library
+from tflm_reds.codegen.toolchain import Compiler, build_image
 from tflm_reds.errors import SimulationError
 from tflm_reds.sim.counting import make_counter
 from tflm_reds.sim.counts import Counts
@@ -27,53 +27,28 @@ from tflm_reds.sim.qemu import QemuMachine, qemu_board
 TESTS = Path(__file__).parent
 KERNELS = TESTS.parent / "codegen" / "kernels"
 PAGE = 4096
-ALIGNMENT = 16
 GAP = b"\x5a" * ALIGNMENT
 
 
-class Host:
-    """Functions of a shared library, called through ctypes."""
-
-    pointer = "Q"
-
-    def __init__(self, sources: Iterable[Path], folder: Path, include: Path = KERNELS) -> None:
-        self._library = ctypes.CDLL(
-            str(build_shared_library(sources, folder / "host.so", [include]))
-        )
-        self._buffers: list[ctypes.Array] = []
-
-    def place(self, data: bytes, constant: bool = False) -> int:
-        """Address of a fresh copy of `data`, aligned to 16 bytes."""
-        buffer = (ctypes.c_char * (len(data) + ALIGNMENT))()
-        self._buffers.append(buffer)
-        address = -(-ctypes.addressof(buffer) // ALIGNMENT) * ALIGNMENT
-        ctypes.memmove(address, data, len(data))
-        return address
-
-    def read(self, address: int, size: int) -> bytes:
-        return ctypes.string_at(address, size)
-
-    def symbol(self, name: str) -> int:
-        return ctypes.addressof(ctypes.c_char.in_dll(self._library, name))
-
-    def call(self, name: str, *arguments: int) -> int:
-        """Call `name` with integers and addresses; return its int result."""
-        return self._library[name](*map(ctypes.c_void_p, arguments))
-
-    def free(self) -> None:
-        """Forget all buffers."""
-        self._buffers.clear()
-
-
-def _build(sources, folder: Path, core: str, origin: int, include, flags, compiler) -> Elf:
+def _build(sources, folder: Path, core: str, code: int, variables, include, flags, compiler) -> Elf:
+    """Link the code for address `code`, variables of at most `variables.size` bytes to theirs."""
     script = folder / "kernels.ld"
     text = (TESTS / "cortex_m" / "kernels.ld").read_text()
-    script.write_text(text.replace("CODE_ORIGIN", hex(origin)))
+    numbers = {"CODE_ORIGIN": code, "RAM_ORIGIN": variables.origin, "RAM_SIZE": variables.size}
+    for name, number in numbers.items():
+        text = text.replace(name, hex(number))
+    script.write_text(text)
     sources = [*sources, TESTS / "cortex_m" / "freestanding.c", FOLDER / "arithmetic.c"]
-    image = folder / f"{core}.elf"
+    image, include = folder / f"{core}.elf", folders(include)
     return Elf.load(
-        build_image(sources, image, find_core(core), script, [include], [*flags], compiler)
+        build_image(sources, image, find_core(core), script, include, [*flags], compiler)
     )
+
+
+def _variables(elf: Elf) -> tuple[int, bytes]:
+    """Where the image has its variables, and what startup code copies there."""
+    origin, size = elf.sections.get(".variables", (0, 0))
+    return origin, elf.segments[-1][1][:size]
 
 
 class CortexM:
@@ -82,6 +57,7 @@ class CortexM:
     Args:
         core: as in codegen/cores.py.
         guard: buffers end at unmapped memory; else they begin at a multiple of 4096.
+        variables: bytes that the image's variables may take.
     """
 
     pointer = "I"
@@ -90,18 +66,22 @@ class CortexM:
     _STACK = 0x50000000
     _STACK_BYTES = 16 * PAGE
     _BUFFERS = 0x60000000
+    _VARIABLES = 0x70000000
 
     def __init__(
         self,
         sources: Iterable[Path],
         folder: Path,
-        include: Path = KERNELS,
+        include: Path | Sequence[Path] = KERNELS,
         flags: Iterable[str] = (),
         compiler: Compiler | None = None,
         core: str = "cortex-m4f",
         guard: bool = True,
+        variables: int = 0,
     ) -> None:
-        self._open(_build(sources, folder, core, 0, include, flags, compiler), core, guard)
+        ram = Memory(self._VARIABLES, variables)
+        elf = _build(sources, folder, core, 0, ram, include, flags, compiler)
+        self._open(elf, core, guard)
 
     @classmethod
     def of_elf(cls, elf: Elf, core: str = "cortex-m4f", guard: bool = True) -> "CortexM":
@@ -118,6 +98,8 @@ class CortexM:
         self._map(0, -(-len(self._image) // PAGE) * PAGE, unicorn.UC_PROT_EXEC)
         self._uc.mem_write(0, self._image)
         self._map(self._STACK, self._STACK_BYTES, unicorn.UC_PROT_WRITE)
+        self._map(self._VARIABLES, PAGE, unicorn.UC_PROT_WRITE)
+        self._uc.mem_write(*_variables(elf))
         self._regions: list[tuple[int, int]] = []
         self._next = {True: self._CONSTANTS, False: self._BUFFERS}
         self._counter = None
@@ -138,6 +120,9 @@ class CortexM:
 
     def read(self, address: int, size: int) -> bytes:
         return bytes(self._uc.mem_read(address, size))
+
+    def write(self, address: int, data: bytes) -> None:
+        self._uc.mem_write(address, data)
 
     def symbol(self, name: str) -> int:
         return self.elf.symbol(name).address
@@ -191,17 +176,21 @@ class QemuCortexM:
         self,
         sources: Iterable[Path],
         folder: Path,
-        include: Path = KERNELS,
+        include: Path | Sequence[Path] = KERNELS,
         flags: Iterable[str] = (),
         compiler: Compiler | None = None,
         core: str = "cortex-m55f",
+        variables: int = 0,
+        options: Sequence[str] = (),
     ) -> None:
         board = qemu_board(core)
-        self.elf = _build(sources, folder, core, board.code, include, flags, compiler)
-        self._machine = QemuMachine(self.elf, core, Limits(seconds=60))
+        ram = Memory(board.ram.origin, variables)
+        self.elf = _build(sources, folder, core, board.code, ram, include, flags, compiler)
+        self._machine = QemuMachine(self.elf, core, Limits(seconds=60), options)
         self._machine.catch_faults()
+        self.write(*_variables(self.elf))
         self.call("reds_test_start")
-        self._start = self._next = board.ram.origin
+        self._start = self._next = ram.end + -ram.end % ALIGNMENT
         self._ends: list[int] = []
 
     def __enter__(self) -> "QemuCortexM":
@@ -222,6 +211,9 @@ class QemuCortexM:
     def read(self, address: int, size: int) -> bytes:
         return self._machine.read(address, size)
 
+    def write(self, address: int, data: bytes) -> None:
+        self._machine.write(address, data)
+
     def symbol(self, name: str) -> int:
         return self.elf.symbol(name).address
 
@@ -229,6 +221,11 @@ class QemuCortexM:
         """Call `name` with integers and addresses; return its int result."""
         words = tuple(value & 0xFFFFFFFF for value in arguments)
         return self._machine.call(self.symbol(name), words)
+
+    def handle_exception(self, number: int, name: str) -> None:
+        """Let the function `name` handle an exception, in place of an error."""
+        entry = self._machine.board.code + 4 * number
+        self.write(entry, (self.symbol(name) | 1).to_bytes(4, "little"))
 
     def count_instructions(self, name: str, *arguments: int) -> int:
         """Like `call`, but return the number of instructions executed."""
