@@ -1,6 +1,7 @@
 """The TFLM interpreter in its own process, and the cache of wheels."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,8 +56,13 @@ def test_arena_holds_at_least_input_and_output(model, wheel):
 
 
 def test_too_small_an_arena_is_a_clear_error(model, wheel):
-    with pytest.raises(ModelError, match="arena"):
+    with pytest.raises(ModelError, match=r"arena_limit is 1,024") as failure:
         Interpreter(model, wheel=wheel, arena_limit=1024)
+    needed = int(re.search(r"needs ([\d,]+) bytes", str(failure.value))[1].replace(",", ""))
+    with Interpreter(model, wheel=wheel) as tflm:
+        assert tflm.arena_bytes == needed
+    with Interpreter(model, wheel=wheel, arena_limit=needed + 512) as tflm:
+        assert np.array_equal(tflm.run(INPUTS), NET.run(INPUTS, 0))
 
 
 @pytest.mark.parametrize("x", [INPUTS.astype(np.float32), INPUTS[:, :-1]])

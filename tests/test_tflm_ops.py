@@ -9,7 +9,7 @@ import pytest
 import random_nets
 from tflm_wheels import custom_ops, pinned_wheel
 
-from tflm_reds import tflite_io
+from tflm_reds import tflite_custom
 from tflm_reds.codegen.packing import pack_pairs
 from tflm_reds.codegen.tflm.library import (
     DECLARATIONS,
@@ -20,7 +20,7 @@ from tflm_reds.codegen.tflm.library import (
 from tflm_reds.codegen.toolchain import build_shared_library
 from tflm_reds.errors import DataError, ModelError, ToolchainError
 from tflm_reds.quantized import QuantizedNet
-from tflm_reds.tflite_io import write_reds_model
+from tflm_reds.tflite_io import write_reds_model, write_stock_model
 from tflm_reds.tflite_schema import flexbuffer_map
 from tflm_reds.tflm import Interpreter
 from tflm_reds.tflm_wheel import PINS
@@ -107,7 +107,7 @@ def test_one_weight_set_serves_all_subnets(tmp_path):
     weights = net.ops[0].weights
     packed = pack_pairs(weights.reshape(len(weights), 1, -1))  # its input is not cut
     assert content.count(packed.tobytes()) == 1
-    sliced = [tflite_io.write_stock_model(net.slice(k), tmp_path / f"{k}.tflite") for k in range(4)]
+    sliced = [write_stock_model(net.slice(k), tmp_path / f"{k}.tflite") for k in range(4)]
     assert len(content) < sum(path.stat().st_size for path in sliced)
 
 
@@ -122,7 +122,7 @@ def test_bad_options_make_allocate_tensors_fail_cleanly(change, monkeypatch, tmp
             "too wide": flexbuffer_map({**values, "outputs": [999] * len(values["outputs"])}),
         }[change]
 
-    monkeypatch.setattr(tflite_io, "flexbuffer_map", options)
+    monkeypatch.setattr(tflite_custom, "flexbuffer_map", options)
     reason = {"version": "unknown version", "too wide": "wider than the tensors"}
     with pytest.raises(ModelError, match=reason.get(change, "options are damaged")):
         open_model(random_nets.ds_cnn(), tmp_path)
@@ -140,13 +140,21 @@ def is_concatenation(values) -> bool:
     return len(values["positions"]) > 1 and "factors" not in values
 
 
+def is_mean(values) -> bool:
+    return len(values.get("factors", ())) == 2
+
+
+def is_pool(values) -> bool:
+    return values["kernel"] == [2, 2] and values["stride"] == [2, 2]
+
+
 WRONG_OPTIONS = [
     (is_add, {"factors": [1 << 30, 0] * 2}, "factors"),
     (is_add, {"factors": [0, 0] * 3}, "a kernel refuses"),
     (is_add, {"outputs": [999] * 4}, "wider than the tensors"),
     (is_add, {"positions": [7, 7]}, "shapes of inputs"),
     (is_prelu, {"factors": []}, "factors"),
-    (is_prelu, {"factors": [1 << 30, 31] * 2}, "a kernel refuses"),
+    (is_prelu, {"factors": [1 << 30, 31] * 2}, "factors"),
     (is_prelu, {"positions": [1, 1]}, "options are damaged"),
     (is_prelu, {"outputs": [999] * 4}, "wider than the tensors"),
     (is_concatenation, {"inputs": [1] * 4}, "options are damaged"),
@@ -155,6 +163,12 @@ WRONG_OPTIONS = [
     (is_concatenation, {"outputs": [1, 2, 3, 4]}, "a kernel refuses"),
     (is_concatenation, {"positions": [0, 1, 1]}, "options are damaged"),
     (is_concatenation, {"positions": [1] * 65}, "more than 64"),
+    (is_mean, {"factors": [1 << 30, -32]}, "factors"),
+    (is_mean, {"factors": [-1, 0]}, "factors"),
+    (is_mean, {"outputs": [999] * 4}, "wider than the tensors"),
+    (is_mean, {"inputs": [1] * 8, "positions": [1, 1]}, "shapes of input"),
+    (is_pool, {"padding": [3, 3]}, "a kernel refuses"),
+    (is_pool, {"outputs": [999] * 4}, "wider than the tensors"),
 ]
 
 
@@ -167,7 +181,7 @@ def test_bad_options_of_ops_with_several_inputs(chosen, wrong, reason, monkeypat
     def options(values):
         return flexbuffer_map({**values, **wrong} if chosen(values) else values)
 
-    monkeypatch.setattr(tflite_io, "flexbuffer_map", options)
+    monkeypatch.setattr(tflite_custom, "flexbuffer_map", options)
     net = random_nets.concatenating()
     with (
         pytest.raises(ModelError, match=reason or "."),
@@ -194,8 +208,10 @@ def test_an_unknown_abi_is_refused(tmp_path):
 
 
 OPTIONS = {
-    "version": 3,
+    "version": tflite_custom.OPTIONS_VERSION,
     "first": 1,
+    "subnet_input": 0,
+    "scratch": 0,
     "positions": [1],
     "kernel": [1, 1],
     "stride": [1, 1],
@@ -263,6 +279,37 @@ def test_a_state_of_another_model_is_refused(fake):
     assert b"row for each subnet" in fake.reds_tflm_error()
 
 
+def test_an_input_tensor_selects_before_any_state(fake):
+    options = flexbuffer_map({**OPTIONS, "subnet_input": 1})
+    assert prepare(fake, 0, flexbuffer_map(OPTIONS)) == 0
+    assert prepare(fake, 1, options, external=3) == 0
+    assert fake.reds_tflm_set_subnet(1) == 0
+    fake.fake_select(0)
+    assert (invoke(fake, 1), invoke(fake, 0)) == (SMALL, FULL)
+    fake.fake_select(1)
+    assert (invoke(fake, 1), fake.reds_tflm_active_subnet()) == (FULL, 1)
+
+
+@pytest.mark.parametrize("wrong", [-1, 2, 2**31 - 1, -(2**31)])
+def test_an_input_tensor_out_of_range_fails_and_writes_nothing(wrong, fake):
+    options = flexbuffer_map({**OPTIONS, "subnet_input": 1})
+    assert prepare(fake, 0, options, external=3) == 0
+    fake.fake_select(0)
+    assert invoke(fake, 0) == SMALL
+    fake.fake_select(wrong)
+    output = (ctypes.c_int8 * 3)()
+    assert fake.fake_invoke(0, output) != 0
+    fake.reds_tflm_error.restype = ctypes.c_char_p
+    assert b"no such subnet" in fake.reds_tflm_error()
+    assert (list(output), fake.reds_tflm_active_subnet()) == (SMALL, 0)
+
+
+@pytest.mark.parametrize(("subnet_input", "external"), [(0, 3), (1, 0)])
+def test_a_node_with_another_number_of_inputs_is_refused(subnet_input, external, fake):
+    options = flexbuffer_map({**OPTIONS, "subnet_input": subnet_input})
+    assert prepare(fake, 0, options, external) != 0
+
+
 @pytest.mark.parametrize("missing", OPTIONS)
 def test_each_option_is_needed(missing, fake):
     values = {key: value for key, value in OPTIONS.items() if key != missing}
@@ -289,6 +336,7 @@ def test_each_option_is_needed(missing, fake):
         {"version": 2**40},
         {"stride": 1},
         {"first": [1]},
+        {"scratch": -1},
     ],
     ids=str,
 )

@@ -15,14 +15,16 @@ constexpr int kFeatures = 4;
 constexpr int kUnits = 3;
 constexpr int kSubnets = 2;
 constexpr int kOutput = 5;
-constexpr int kTensors = 6;
+constexpr int kTensors = 7;
 
 /* TfLiteIntArray: the size, then the values. */
 int input_dims[] = {2, 1, kFeatures};
 int weights_dims[] = {2, kUnits + 1, kFeatures}; /* an even number of rows */
 int table_dims[] = {2, kSubnets, kUnits};
 int output_dims[] = {2, 1, kUnits};
+int subnet_dims[] = {1, 1};
 int inputs[] = {5, 0, 1, 2, 3, 4};
+int inputs_and_subnet[] = {6, 0, 1, 2, 3, 4, 6};
 int outputs[] = {1, kOutput};
 
 int8_t input_data[kFeatures] = {1, 2, 3, 4};
@@ -33,6 +35,7 @@ int32_t bias_data[kSubnets * kUnits] = {0, 0, 0, 10, 10, 10};
 int32_t multiplier_data[kSubnets * kUnits] = {1 << 30, 1 << 30, 1 << 30,
                                               1 << 30, 1 << 30, 1 << 30};
 int8_t shift_data[kSubnets * kUnits] = {1, 1, 1, 1, 1, 1};
+int32_t subnet_data = 0; /* the input tensor that selects */
 
 TfLiteIntArray* Dims(int* dims) { return reinterpret_cast<TfLiteIntArray*>(dims); }
 
@@ -42,11 +45,11 @@ class FakeContext : public tflite::MicroContext {
     used_ = 0;
     external_ = external;
     void* data[kTensors] = {input_data, weights_data, bias_data, multiplier_data, shift_data,
-                            output_};
+                            output_,    &subnet_data};
     int* dims[kTensors] = {input_dims, weights_dims, table_dims, table_dims, table_dims,
-                           output_dims};
+                           output_dims, subnet_dims};
     for (int i = 0; i < kTensors; ++i) {
-      const bool is_int32 = i == 2 || i == 3;
+      const bool is_int32 = i == 2 || i == 3 || i == 6;
       tensors_[i] = {{static_cast<char*>(data[i])}, Dims(dims[i]),
                      is_int32 ? kTfLiteInt32 : kTfLiteInt8};
     }
@@ -141,14 +144,15 @@ TfLiteEvalTensor* GetEvalOutput(const TfLiteContext* context, const TfLiteNode* 
 }  // namespace micro
 }  // namespace tflite
 
-/* Init and Prepare of node `index`; external: 0 none, 1 ours, 2 somebody else's. */
+/* Init and Prepare of node `index`; external: 0 none, 1 ours, 2 somebody else's, 3 none, but the
+ * node has an input tensor that selects. */
 extern "C" int fake_prepare(int index, const char* options, size_t length, int external) {
-  void* states[] = {nullptr, &own_state, foreign_state};
+  void* states[] = {nullptr, &own_state, foreign_state, nullptr};
   contexts[index].Reset(states[external]);
   TfLiteContext context = Bind(index);
   const TFLMRegistration op = reds::RegisterFullyConnected();
   nodes[index] = {};
-  nodes[index].inputs = Dims(inputs);
+  nodes[index].inputs = Dims(external == 3 ? inputs_and_subnet : inputs);
   nodes[index].outputs = Dims(outputs);
   nodes[index].user_data = op.init(&context, Guarded(options, length), length);
   return op.prepare(&context, &nodes[index]);
@@ -160,6 +164,8 @@ extern "C" int fake_invoke(int index, int8_t* output) {
   memcpy(output, contexts[index].output(), kUnits);
   return status;
 }
+
+extern "C" void fake_select(int subnet) { subnet_data = subnet; }
 
 extern "C" int fake_set_own_subnet(int subnet) {
   return reds_tflm_state_set_subnet(&own_state, subnet);

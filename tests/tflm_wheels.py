@@ -1,14 +1,11 @@
 """What the TFLM tests share: the pinned wheels and the custom ops built for each."""
 
-import atexit
-import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tflm_reds.codegen.tflm.library import build_custom_ops
+from tflm_reds.codegen.tflm.library import cached_custom_ops
 from tflm_reds.errors import ToolchainError
 from tflm_reds.tflm_wheel import PINS, Wheel, find_wheel
 
@@ -31,7 +28,5 @@ def pinned_wheel(version: str = PINS[0]) -> Wheel:
 
 @cache
 def custom_ops(abi: int) -> Path:
-    """The library of custom ops, built once for all tests of this process."""
-    folder = tempfile.mkdtemp(prefix="tflm_reds_ops_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return build_custom_ops(folder, abi)
+    """The library of custom ops, built once for all tests of these sources."""
+    return cached_custom_ops(abi)

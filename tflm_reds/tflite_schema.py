@@ -62,7 +62,8 @@ class TensorSpec:
 
     Attributes:
         shape: with the batch, if it has one.
-        data: constant contents of this shape, None for an activation (always int8).
+        data: constant contents of this shape, None for an activation.
+        dtype: of an activation.
         scales: float32; one, or one for each index along `axis`; none if not quantised.
         zero_point: the same for every scale.
     """
@@ -73,6 +74,7 @@ class TensorSpec:
     scales: np.ndarray | tuple[float, ...] = ()
     zero_point: int = 0
     axis: int = 0
+    dtype: type = np.int8
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,19 @@ def check_file(content: bytes, path: object) -> None:
         raise _damaged(content, path)
 
 
+def subnets_of_input(content: bytes) -> int | None:
+    """Subnets of a model whose second input selects one (`write_reds_model`), None of another.
+
+    `content` has passed `check_file`.
+    """
+    subgraph = tflite.Model.GetRootAs(content).Subgraphs(0)
+    if subgraph.InputsLength() != 2:
+        return None
+    operators = [subgraph.Operators(index) for index in range(subgraph.OperatorsLength())]
+    options = [op.CustomOptionsAsNumpy() for op in operators if op.CustomOptionsLength()]
+    return len(flexbuffers.Loads(options[0].tobytes())["outputs"]) if options else None
+
+
 def _damaged(content: bytes, path: object) -> ModelError:
     return ModelError(
         f"{path} is a damaged .tflite file: a table points outside its {len(content)} bytes. "
@@ -245,7 +260,7 @@ def _subgraph(builder: flatbuffers.Builder, model: ModelSpec, codes: list[str]) 
 
 
 def _tensor(builder: flatbuffers.Builder, tensor: TensorSpec, buffer: int) -> int:
-    dtype = np.dtype(np.int8) if tensor.data is None else tensor.data.dtype
+    dtype = np.dtype(tensor.dtype) if tensor.data is None else tensor.data.dtype
     fields = {
         "Shape": _integers(builder, tensor.shape),
         "Type": _TYPES[dtype],

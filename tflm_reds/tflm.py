@@ -13,11 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from tflm_reds.codegen.tflm.library import cached_custom_ops
 from tflm_reds.errors import DataError, ModelError, RedsError, SimulationError, ToolchainError
-from tflm_reds.tflite_schema import check_file
+from tflm_reds.quantized import QuantizedNet
+from tflm_reds.tflite_io import write_reds_model
+from tflm_reds.tflite_schema import check_file, subnets_of_input
 from tflm_reds.tflm_wheel import Wheel, find_wheel
 
 _WORKER = Path(__file__).with_name("tflm_worker.py")
+_LARGE_ARENA = 256 << 20
 _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 
 
@@ -27,9 +31,15 @@ class Interpreter:
         with Interpreter("sliced.tflite") as tflm:
             y = tflm.run(x)
 
+        with Interpreter.from_net(net) as tflm:  # all subnets, by our custom ops
+            tflm.set_subnet(0)
+            y = tflm.run(x)
+
     Args:
-        model_path: a .tflite file of one int8 input and one int8 output, batch 1.
-        custom_ops: shared library of our custom ops (`build_custom_ops`), built for `wheel.abi`.
+        model_path: a .tflite file of one int8 input and one int8 output, batch 1; a second input,
+            int32, selects the subnet (`write_reds_model(subnet_input=True)`).
+        custom_ops: "build" compiles our custom ops for the wheel, once, into the cache; or the
+            shared library of `build_custom_ops`, built for `wheel.abi`; None for stock ops alone.
         wheel: an installed wheel or its version; default: the first pin that can be had.
         time_limit: seconds for each call; the process ends itself when they are over.
         arena_limit: bytes given to TFLM for its arena.
@@ -55,11 +65,34 @@ class Interpreter:
         self._start()
         try:
             if custom_ops is not None:
-                self._load_custom_ops(Path(custom_ops).resolve())
-            self._shape = self._call("load_model", content, arena_limit)[1:]
+                self._load_custom_ops(self._library(custom_ops))
+            self._load_model(content, arena_limit)
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def from_net(
+        cls,
+        net: QuantizedNet,
+        wheel: Wheel | str | None = None,
+        optimize: str = "speed",
+        subnet_input: bool = False,
+        **limits: int,
+    ) -> "Interpreter":
+        """All subnets of `net` as one model with our custom ops, compiled if need be.
+
+        Args:
+            optimize, subnet_input: as of `write_reds_model`.
+            limits: `time_limit`, `arena_limit`.
+
+        Raises:
+            QuantizationError: if the net has no form as a .tflite.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{net.name}.tflite"
+            write_reds_model(net, path, optimize, subnet_input)
+            return cls(path, "build", wheel, **limits)
 
     def __enter__(self) -> "Interpreter":
         return self
@@ -126,6 +159,33 @@ class Interpreter:
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
+
+    def _library(self, custom_ops: str | Path) -> Path:
+        built = custom_ops == "build"
+        return cached_custom_ops(self.wheel.abi) if built else Path(custom_ops).resolve()
+
+    def _load_model(self, content: bytes, arena_limit: int) -> None:
+        subnets = subnets_of_input(content)
+        try:
+            self._shape = self._call("load_model", content, arena_limit, subnets)[1:]
+        except ModelError as error:
+            needed = self._arena_needed(content, subnets, arena_limit)
+            if needed is None:
+                raise
+            raise ModelError(
+                f"{error} The arena is too small: {self._path} needs {needed:,} bytes on this "
+                f"64-bit host, arena_limit is {arena_limit:,}."
+            ) from error
+
+    def _arena_needed(self, content: bytes, subnets: int | None, limit: int) -> int | None:
+        """Bytes of arena of a model that was refused; None if a large one is refused as well."""
+        if limit >= _LARGE_ARENA:
+            return None
+        try:
+            self._call("load_model", content, _LARGE_ARENA, subnets)
+        except RedsError:
+            return None
+        return self.arena_bytes
 
     def _load_custom_ops(self, library: Path) -> None:
         if not library.is_file():

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tflm_reds.codegen.tflm.library import build_custom_ops
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.tflite_io import write_stock_model
 from tflm_reds.tflm import Interpreter
@@ -35,10 +34,8 @@ def custom_ops(net: QuantizedNet, model: str | Path, wheel: Wheel, seed: int = 0
         pairs = [(k, i) for k in range(net.subnet_count) for i in range(len(x))]
         order = np.random.default_rng(seed).permutation(np.array(pairs))
         subnets, inputs = order[:, 0], order[:, 1]
-        with tempfile.TemporaryDirectory() as folder:
-            library = build_custom_ops(folder, wheel.abi)
-            with Interpreter(model, library, wheel) as tflm:
-                rows = tflm.run_switching(x[inputs], subnets.tolist()).reshape(len(order), -1)
+        with Interpreter(model, "build", wheel) as tflm:
+            rows = tflm.run_switching(x[inputs], subnets.tolist()).reshape(len(order), -1)
         outputs = np.empty((net.subnet_count, len(x), rows.shape[1]), np.int8)
         outputs[subnets, inputs] = rows
         return outputs

@@ -31,8 +31,16 @@ class Worker:
         self._custom_ops = ctypes.CDLL(library, os.RTLD_GLOBAL | os.RTLD_NOW)
         self._custom_ops.reds_tflm_error.restype = ctypes.c_char_p
 
-    def load_model(self, content: bytes, arena_limit: int) -> tuple[int, ...]:
-        """Make the interpreter and allocate its tensors; returns the input's shape."""
+    def load_model(
+        self, content: bytes, arena_limit: int, subnet_count: int | None
+    ) -> tuple[int, ...]:
+        """Make the interpreter and allocate its tensors; returns the input's shape.
+
+        Args:
+            subnet_count: subnets of a model whose second input selects one, else None.
+        """
+        self._subnet_count = subnet_count
+        self._subnet = subnet_count and subnet_count - 1
         registerers = [] if self._custom_ops is None else ["reds_tflm_register"]
         recording = self._runtime.PythonInterpreterConfig.kAllocationRecording
         arguments = (content, registerers, arena_limit, 0, recording, 0)
@@ -54,6 +62,9 @@ class Worker:
             if subnets is not None and not self.set_subnet(subnets[index]):
                 refused.append(subnets[index])
             self._interpreter.SetInputTensor(row[np.newaxis], 0)
+            if self._subnet is not None:
+                # Every time: TFLM may reuse an input's memory after its last reader.
+                self._interpreter.SetInputTensor(np.array([self._subnet], np.int32), 1)
             try:
                 self._interpreter.Invoke()
             except RuntimeError as error:
@@ -63,6 +74,10 @@ class Worker:
 
     def set_subnet(self, subnet: int) -> bool:
         """Select a subnet; False if refused."""
+        if self._subnet_count is not None:
+            exists = 0 <= subnet < self._subnet_count
+            self._subnet = subnet if exists else self._subnet
+            return exists
         if self._custom_ops is None:
             raise RuntimeError("a model of stock ops has no subnets to select")
         return self._custom_ops.reds_tflm_set_subnet(ctypes.c_int(subnet)) == 0

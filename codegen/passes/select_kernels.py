@@ -3,7 +3,7 @@
 By shape alone, unless `tuning` has measured which of an op's candidates is the fastest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tflm_reds.codegen.packing import GROUP, filter_stride, groups, halves, segments_of
@@ -120,19 +120,32 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
     source, target = program.edges[op.source], program.edges[op.target]
     if op.kernel == DEPTHWISE_3X3:
         return (depthwise_scratch_bytes((target.height, target.width), op.stride),)
+    if op.kernel == CONVOLVE:
+        return convolve_scratch(op.window, source.channels, target.channels, source.stride)
     stride = filter_stride(op.window, source.stride, source.is_cut)
     size = max(scratch_bytes(op.kernel, op.window, c, stride) for c in source.channels)
-    parts = _parts(op, source, target) if op.kernel == CONVOLVE else ()
-    return (size, *(part for part in parts if part < size)) if size else ()
+    return (size,) if size else ()
 
 
-def _parts(op: Op, source: Edge, target: Edge) -> tuple[int, ...]:
-    """Scratch of a convolution that takes some rows of its taps at a time, or one tap."""
-    if segments_of(op.window, source.stride, source.is_cut)[0] == 1:
-        return ()
-    taps = (*(op.window[1] * rows for rows in range(op.window[0] - 1, 0, -1)), 1)
-    widths = list(zip(source.channels, target.channels, strict=True))
-    return tuple(max(part_bytes(count, *width) for width in widths) for count in taps)
+def convolve_scratch(
+    window: tuple[int, int], inputs: Sequence[int], outputs: Sequence[int], full_inputs: int
+) -> tuple[int, ...]:
+    """Bytes of scratch that `reds_convolve_s8` takes in every subnet, largest first.
+
+    For whole windows; for some rows of taps at a time, and the sums of all outputs; for one tap.
+
+    Args:
+        inputs, outputs: channels of each subnet.
+    """
+    is_cut = min(inputs) < full_inputs
+    stride = filter_stride(window, full_inputs, is_cut)
+    size = max(scratch_bytes(CONVOLVE, window, count, stride) for count in inputs)
+    if segments_of(window, full_inputs, is_cut)[0] == 1:
+        return (size,)
+    taps = (*(window[1] * rows for rows in range(window[0] - 1, 0, -1)), 1)
+    widths = list(zip(inputs, outputs, strict=True))
+    parts = (max(part_bytes(count, *width) for width in widths) for count in taps)
+    return (size, *(part for part in parts if part < size))
 
 
 def part_bytes(taps: int, inputs: int, outputs: int) -> int:

@@ -1,9 +1,12 @@
 """Compiles our TFLM custom ops and the kernels into a shared library for a `tflite-micro` wheel."""
 
+import hashlib
 from pathlib import Path
 
-from tflm_reds.codegen.toolchain import build_shared_library
+from tflm_reds.codegen import toolchain
+from tflm_reds.codegen.toolchain import build_shared_library, host_compiler
 from tflm_reds.errors import ToolchainError
+from tflm_reds.files import cache_folder
 
 ABIS = (1, 2)
 """Generations of TFLM's C++ ABI that the ops can be compiled for."""
@@ -39,3 +42,20 @@ def build_custom_ops(folder: str | Path, abi: int) -> Path:
     output = Path(folder) / f"reds_tflm_abi{abi}.so"
     sources = [*op_sources(), _WHEEL_SOURCE]
     return build_shared_library(sources, output, (*INCLUDE, DECLARATIONS), flags)
+
+
+def cached_custom_ops(abi: int) -> Path:
+    """Like `build_custom_ops`, built once for the same sources and compiler, in the cache.
+
+    Raises:
+        ToolchainError: as `build_custom_ops`.
+        OutputError: if the cache cannot be written.
+    """
+    digest = hashlib.sha256(host_compiler().version.encode())
+    headers = [path for folder in (*INCLUDE, DECLARATIONS) for path in folder.rglob("*.h")]
+    build = [Path(__file__), Path(toolchain.__file__)]
+    for path in (*op_sources(), _WHEEL_SOURCE, *sorted(headers), *build):
+        digest.update(path.read_bytes())
+    folder = cache_folder() / f"tflm-ops-{digest.hexdigest()[:16]}"
+    output = folder / f"reds_tflm_abi{abi}.so"
+    return output if output.is_file() else build_custom_ops(folder, abi)

@@ -3,6 +3,7 @@
  * The wheel does not export MicroMutableOpResolver<200>::AddCustom, so the ops are written into the
  * resolver by its layout; tflm_reds/tflm_wheel.py checks that the wheel has this very resolver. */
 #include <stddef.h>
+#include <string.h>
 
 #include "reds_tflm.h"
 
@@ -20,8 +21,16 @@ struct WheelResolver {
   Registration registrations[kCapacity];
   unsigned length;
 
+  bool HasOp(const char* name) const {
+    for (unsigned i = 0; i < length; ++i) {
+      const char* other = registrations[i].custom_name;
+      if (other != nullptr && strcmp(other, name) == 0) return true;
+    }
+    return false;
+  }
+
   TfLiteStatus AddCustom(const char* name, const Registration* registration) {
-    if (length >= kCapacity) return kTfLiteError;
+    if (length >= kCapacity || HasOp(name)) return kTfLiteError;
     registrations[length] = *registration;
     registrations[length].builtin_code = kBuiltinCustom;
     registrations[length].custom_name = name;

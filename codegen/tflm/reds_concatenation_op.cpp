@@ -79,7 +79,7 @@ bool MakeRuns(ConcatenationData* data) {
 
 const char* ReadDims(const Context* context, const Node* node, ConcatenationData* data) {
   const int32_t count = data->options.input_count;
-  if (node->inputs->size != count || node->outputs->size != 1 ||
+  if (!HasInputs(context, node, data->options, count) ||
       !ReadActivationDims(GetEvalOutput(context, node, 0), 1, &data->output)) {
     return "shapes of inputs and output do not fit";
   }
@@ -130,7 +130,7 @@ reds_status ReadInput(Context* context, const Node* node, const ConcatenationDat
 TfLiteStatus Eval(Context* context, Node* node) {
   MicroContext* micro = GetMicroContext(context);
   const auto& data = *static_cast<const ConcatenationData*>(node->user_data);
-  const int32_t subnet = ActiveSubnet(micro, data.options);
+  const int32_t subnet = ActiveSubnet(context, node, data.options);
   if (subnet < 0) return kTfLiteError;
   reds_status status = REDS_OK;
   for (int32_t i = 0; i < data.options.input_count && status == REDS_OK; ++i) {

@@ -2,8 +2,9 @@
  *
  * inputs   0 activations int8, full shape
  *          1 weights int8, the one set of the full network: depthwise [1, kh, kw, out], or
- *            [out, 9] for the kernel of 3x3 windows; else [rows, bytes of a row], packed as reds_block.h says, aligned to 4 bytes; the inputs of a
- *            flattened tensor are channel-major
+ *            [out, 9] for the kernel of 3x3 windows; else [rows, bytes of a row], packed as
+ *            reds_block.h says, aligned to 4 bytes; the inputs of a flattened tensor are
+ *            channel-major
  *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet, or
  *            [1, out], a row whose beginning serves every subnet
  * output   activations int8, full shape; the inactive channels hold the zero point
@@ -130,7 +131,7 @@ reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* cal
 TfLiteStatus Eval(Context* context, Node* node) {
   MicroContext* micro = GetMicroContext(context);
   const OpData& data = *static_cast<const OpData*>(node->user_data);
-  const int32_t subnet = ActiveSubnet(micro, data.options);
+  const int32_t subnet = ActiveSubnet(context, node, data.options);
   if (subnet < 0) return kTfLiteError;
   Call call = MakeCall(context, node, data, subnet);
   const reds_status status = data.kind == Kind::kFullyConnected

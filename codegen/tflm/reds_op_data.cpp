@@ -148,10 +148,18 @@ size_t KernelScratchBytes(const OpData& data, const reds_dims& filter) {
   return 0;
 }
 
+/* Only the general convolution also works with less, more slowly. */
+size_t LeastScratchBytes(const OpData& data, const reds_dims& filter, const reds_dims& output) {
+  return data.kernel == Kernel::kConvolve ? reds_convolve_s8_get_least_buffer_size(&filter, &output)
+                                          : KernelScratchBytes(data, filter);
+}
+
+size_t Larger(size_t a, size_t b) { return a > b ? a : b; }
+
 }  // namespace
 
 const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
-  if (data->options.input_count != 1 || node->inputs->size != kInputCount || node->outputs->size != 1 ||
+  if (data->options.input_count != 1 || !HasInputs(context, node, data->options, kInputCount) ||
       !ReadDims(GetEvalInput(context, node, kInput), GetEvalInput(context, node, kWeights),
                 GetEvalOutput(context, node, 0), data)) {
     return "shapes of input, weights and output do not fit";
@@ -174,13 +182,17 @@ reds_conv_params ConvParams(const OpData& data) {
 size_t ScratchBytes(const OpData& data) {
   /* A narrower subnet may need more: its rows have gaps. */
   size_t most = 0;
+  size_t least = 0;
   for (int32_t k = 0; k < data.options.subnet_count; ++k) {
     reds_dims filter = data.filter;
     filter.channels = data.options.inputs[k] * data.options.positions[0];
-    const size_t bytes = KernelScratchBytes(data, filter);
-    if (bytes > most) most = bytes;
+    reds_dims output = data.output;
+    output.channels = data.options.outputs[k];
+    most = Larger(most, KernelScratchBytes(data, filter));
+    least = Larger(least, LeastScratchBytes(data, filter, output));
   }
-  return most;
+  const size_t wanted = static_cast<size_t>(data.options.scratch);
+  return wanted > most ? most : Larger(wanted, least);
 }
 
 }  // namespace reds

@@ -40,7 +40,8 @@ const char* ReadShapes(const Context* context, const Node* node, OpData* data);
 /* The parameters of a convolution's kernel. */
 reds_conv_params ConvParams(const OpData& data);
 
-/* Scratch memory of the kernel that `data` calls, enough for every subnet. */
+/* Scratch memory of the kernel that `data` calls, as much as the options say, enough for every
+ * subnet. */
 size_t ScratchBytes(const OpData& data);
 
 }  // namespace reds

@@ -13,6 +13,22 @@ bool ReadZeroPoint(MicroContext* micro, TfLiteTensor* tensor, int32_t* zero_poin
   return true;
 }
 
+/* The last input. */
+const TfLiteEvalTensor* SubnetTensor(const Context* context, const Node* node) {
+  return GetEvalInput(context, node, node->inputs->size - 1);
+}
+
+int32_t SubnetOfTensor(Context* context, const Node* node, const Options& options) {
+  const int32_t subnet = *GetTensorData<int32_t>(SubnetTensor(context, node));
+  MicroContext* micro = GetMicroContext(context);
+  if (subnet < 0 || subnet >= options.subnet_count) {
+    Fail(micro, "the model has no such subnet as its input tensor selects");
+    return -1;
+  }
+  if (options.first) FindState(micro)->active = subnet; /* only to report it */
+  return subnet;
+}
+
 }  // namespace
 
 reds_tflm_state* FindState(MicroContext* micro) {
@@ -41,13 +57,15 @@ const char* InitOptions(MicroContext* micro, const uint8_t* bytes, size_t length
 }
 
 void PrepareState(MicroContext* micro, const Options& options) {
-  if (!options.first) return;
+  if (!options.first || options.subnet_input) return;
   reds_tflm_state* state = FindState(micro);
   state->subnet_count = options.subnet_count;
   state->requested = state->active = state->subnet_count - 1;
 }
 
-int32_t ActiveSubnet(MicroContext* micro, const Options& options) {
+int32_t ActiveSubnet(Context* context, const Node* node, const Options& options) {
+  if (options.subnet_input) return SubnetOfTensor(context, node, options);
+  MicroContext* micro = GetMicroContext(context);
   reds_tflm_state* state = FindState(micro);
   /* The first op latches, so that a store from an interrupt never mixes widths. */
   const bool ours = state->subnet_count == options.subnet_count;
@@ -55,6 +73,15 @@ int32_t ActiveSubnet(MicroContext* micro, const Options& options) {
   if (ours && 0 <= state->active && state->active < options.subnet_count) return state->active;
   Fail(micro, "the state belongs to another model: see reds_tflm.h");
   return -1;
+}
+
+bool HasInputs(const Context* context, const Node* node, const Options& options, int count) {
+  if (node->outputs->size != 1) return false;
+  if (!options.subnet_input) return node->inputs->size == count;
+  if (node->inputs->size != count + 1) return false;
+  const TfLiteEvalTensor* subnet = SubnetTensor(context, node);
+  return subnet != nullptr && subnet->type == kTfLiteInt32 && subnet->dims != nullptr &&
+         subnet->dims->size == 1 && subnet->dims->data[0] == 1;
 }
 
 bool ReadInputZeroPoint(MicroContext* micro, const Node* node, int index, int32_t* zero_point) {

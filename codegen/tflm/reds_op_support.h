@@ -34,12 +34,17 @@ T* Allocate(MicroContext* micro, int32_t count) {
 const char* InitOptions(MicroContext* micro, const uint8_t* bytes, size_t length,
                         Options* options);
 
-/* The first of our ops says how many subnets there are, and selects the full network. */
+/* The first of our ops says how many subnets there are, and selects the full network; nothing to do
+ * where an input tensor selects. */
 void PrepareState(MicroContext* micro, const Options& options);
 
-/* The subnet of this invocation, latched by the first op; -1 after telling that the state belongs
- * to another model. */
-int32_t ActiveSubnet(MicroContext* micro, const Options& options);
+/* The subnet of this invocation: of the model's own input tensor if it was built so, else latched by
+ * the first op; -1 after telling that there is no such subnet, or that the state belongs to another
+ * model. */
+int32_t ActiveSubnet(Context* context, const Node* node, const Options& options);
+
+/* Whether the node has one output and `count` inputs, besides that of the subnet. */
+bool HasInputs(const Context* context, const Node* node, const Options& options, int count);
 
 bool ReadInputZeroPoint(MicroContext* micro, const Node* node, int index, int32_t* zero_point);
 bool ReadOutputZeroPoint(MicroContext* micro, const Node* node, int32_t* zero_point);

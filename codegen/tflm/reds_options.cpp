@@ -50,11 +50,14 @@ const char *ReadCounts(const uint8_t *data, size_t size, Options *options) {
 const char *ReadOptions(const uint8_t *data, size_t size, Options *options) {
   const Map map(data, size);
   int32_t first;
-  if (!map.Read("first", &first) ||
+  int32_t subnet_input;
+  if (!map.Read("first", &first) || !map.Read("subnet_input", &subnet_input) ||
+      !map.Read("scratch", &options->scratch) || options->scratch < 0 ||
       !ReadPositive(map, "positions", options->input_count, options->positions)) {
-    return "options are damaged: first, positions";
+    return "options are damaged: first, subnet_input, scratch, positions";
   }
   options->first = first != 0;
+  options->subnet_input = subnet_input != 0;
   if (!ReadExtent(map, "kernel", 1, &options->kernel) ||
       !ReadExtent(map, "stride", 1, &options->stride) ||
       !ReadExtent(map, "dilation", 1, &options->dilation) ||
@@ -71,12 +74,17 @@ const char *ReadOptions(const uint8_t *data, size_t size, Options *options) {
 }
 
 const char *ReadFactors(const uint8_t *data, size_t size, size_t count, reds_factor *factors) {
+  if (count == 0) return nullptr;
   constexpr size_t kMost = 3;
   int32_t values[2 * kMost];
   if (count > kMost || !Map(data, size).Read("factors", values, 2 * count)) {
     return "options are damaged: factors";
   }
-  for (size_t i = 0; i < count; ++i) factors[i] = {values[2 * i], values[2 * i + 1]};
+  for (size_t i = 0; i < count; ++i) {
+    factors[i] = {values[2 * i], values[2 * i + 1]};
+    const bool is_shift = -31 <= factors[i].shift && factors[i].shift <= 30;
+    if (factors[i].multiplier < 0 || !is_shift) return "options are damaged: factors";
+  }
   return nullptr;
 }
 

@@ -9,23 +9,25 @@
 
 namespace reds_options {
 
-constexpr int32_t kVersion = 3;
+constexpr int32_t kVersion = 4;
 constexpr int32_t kMaxSubnets = 64;
 constexpr int32_t kMaxInputs = 64;
 
-/* Version 3, a FlexBuffer map (see tflm_reds/tflite_io.py, which writes it):
- *   version, first                              integers
+/* Version 4, a FlexBuffer map (see tflm_reds/tflite_custom.py, which writes it):
+ *   version, first, subnet_input, scratch       integers
  *   kernel, stride, dilation, padding, activation   vectors of 2
  *   positions                                   vector of one integer for each input
  *   inputs                                      vector of K for each input, one after the other
  *   outputs                                     vector of K
- *   factors                                     (multiplier, shift) pairs of ADD and PRELU */
+ *   factors                                     (multiplier, shift) pairs of ADD, PRELU, MEAN */
 struct Options {
-  bool first; /* the first of our ops in the graph latches the subnet */
-  reds_extent kernel;
+  bool first;        /* the first of our ops in the graph latches the subnet */
+  bool subnet_input; /* the last input, int32 [1], is the subnet: no state is needed */
+  int32_t scratch;   /* bytes of scratch memory that suffice for a convolution's speed */
+  reds_extent kernel; /* of a pool, the window */
   reds_extent stride;
   reds_extent dilation;
-  reds_extent padding; /* above and left */
+  reds_extent padding; /* above and left; of PAD, what it adds there */
   reds_activation activation;
   int32_t input_count; /* activations that the op reads */
   int32_t subnet_count;

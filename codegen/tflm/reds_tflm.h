@@ -1,7 +1,8 @@
 /* Nested int8 layers as custom ops of TensorFlow Lite Micro.
  *
- *   tflite::MicroMutableOpResolver<reds::kOpCount + 4> resolver;   // and 4 stock ops
+ *   tflite::MicroMutableOpResolver<reds::kOpCount + 1> resolver;
  *   reds::AddOps(resolver);
+ *   resolver.AddSoftmax();           // if the model has one; RESHAPE is the other stock op it needs
  *   tflite::MicroInterpreter interpreter(model, resolver, arena, sizeof arena);
  *   interpreter.AllocateTensors();   // selects the full network
  *   reds_tflm_set_subnet(0);         // one store: also from an interrupt
@@ -12,6 +13,9 @@
  *   reds_tflm_state state = REDS_TFLM_STATE;
  *   interpreter.SetMicroExternalContext(&state);
  *   reds_tflm_state_set_subnet(&state, 0);
+ *
+ * A model written with `subnet_input` needs none of that: its second input, int32 [1], is the subnet
+ * of the invocation. Invoke fails where there is no such subnet; reds_tflm_error tells so.
  *
  * The same sources compile on every generation of TFLM since 2023, as C++14. */
 #ifndef REDS_TFLM_H_
@@ -42,30 +46,36 @@ using Registration =
                         static_cast<TfLiteStatus (*)(Context*, Node*)>(nullptr),
                         static_cast<TfLiteStatus (*)(Context*, Node*)>(nullptr)));
 
-constexpr int kOpCount = 6;
+constexpr int kOpCount = 11;
 
 Registration RegisterConvolution();
 Registration RegisterDepthwiseConvolution();
 Registration RegisterFullyConnected();
 Registration RegisterAdd();
 Registration RegisterPrelu();
+Registration RegisterLookup();
 Registration RegisterConcatenation();
+Registration RegisterMaxPool();
+Registration RegisterAveragePool();
+Registration RegisterMean();
+Registration RegisterPad();
 
-/* Adds all kOpCount ops to a MicroMutableOpResolver; false if it is full or has them already. */
+struct NamedOp {
+  const char* name; /* in the model file */
+  Registration (*make)();
+};
+
+extern const NamedOp kOps[kOpCount];
+
+/* Adds all kOpCount ops to a MicroMutableOpResolver; false if it is full or has them already. The
+ * model may also need the stock ops RESHAPE and SOFTMAX. */
 template <class Resolver>
 bool AddOps(Resolver& resolver) {
-  Registration convolution = RegisterConvolution();
-  Registration depthwise = RegisterDepthwiseConvolution();
-  Registration fully_connected = RegisterFullyConnected();
-  Registration add = RegisterAdd();
-  Registration prelu = RegisterPrelu();
-  Registration concatenation = RegisterConcatenation();
-  return resolver.AddCustom("REDS_CONV_2D", &convolution) == kTfLiteOk &&
-         resolver.AddCustom("REDS_DEPTHWISE_CONV_2D", &depthwise) == kTfLiteOk &&
-         resolver.AddCustom("REDS_FULLY_CONNECTED", &fully_connected) == kTfLiteOk &&
-         resolver.AddCustom("REDS_ADD", &add) == kTfLiteOk &&
-         resolver.AddCustom("REDS_PRELU", &prelu) == kTfLiteOk &&
-         resolver.AddCustom("REDS_CONCATENATION", &concatenation) == kTfLiteOk;
+  for (const NamedOp& op : kOps) {
+    Registration registration = op.make();
+    if (resolver.AddCustom(op.name, &registration) != kTfLiteOk) return false;
+  }
+  return true;
 }
 
 }  // namespace reds
