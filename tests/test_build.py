@@ -16,6 +16,7 @@ from tflm_reds import build, stages
 from tflm_reds.codegen import toolchain
 from tflm_reds.errors import QuantizationError
 from tflm_reds.report import Report
+from tflm_reds.report.costs import subnet_costs
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,6 +81,16 @@ def test_report_has_the_agreed_names_and_consistent_numbers(built):
     flash = [subnet["flash_bytes"] for subnet in report["subnets"]]
     assert flash == sorted(flash) and flash[-1] == parts["total"]
     assert arenas(report) == sorted(arenas(report))
+
+
+def test_sources_hold_the_governor_and_its_costs(built):
+    sources, report = built / "src", Report.load(built / "report.json")
+    assert "uint32_t speed" in (sources / "reds_governor.h").read_text()
+    table = (sources / "built_costs.c").read_text()
+    for cost in subnet_costs(report):
+        assert f"{{{cost.subnet}, {cost.time_us}, {cost.energy_uj}, " in table
+        low, high = report.subnets[cost.subnet].ms_modelled
+        assert 1000 * low < 1000 * high <= cost.time_us < 1000 * high + 1
 
 
 def arenas(report: dict) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tflm_reds.boards.schema import Board, load_board
 from tflm_reds.codegen.firmware import Firmware, Samples, SubnetSize, build_firmware
+from tflm_reds.codegen.governor.files import write_costs, write_governor
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
@@ -26,6 +27,7 @@ from tflm_reds.quantization import c_identifier, check_int8_form, quantize
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report import Report, render_markdown
 from tflm_reds.report.assemble import BuildFacts, assemble
+from tflm_reds.report.costs import subnet_costs
 from tflm_reds.sim.renode import check_in_renode
 from tflm_reds.sim.unicorn import UnicornSession, UnicornSimulator
 from tflm_reds.training import accuracy, fine_tune, train_float
@@ -58,6 +60,7 @@ def build(options: BuildOptions) -> Report:
         report = assemble(nested.plan, facts)
         report.save(folder / "report.json")
         write_text(folder / "report.md", render_markdown(report))
+        add_governor(report, board, folder / "src")
     return report
 
 
@@ -153,6 +156,13 @@ def measure(
         notes=tuple(notes),
         versions={name: _version(name) for name in PACKAGES},
     )
+
+
+def add_governor(report: Report, board: Board, sources: Path) -> None:
+    """The governor's C files, and the costs of the subnets where their times were modelled."""
+    write_governor(sources)
+    if costs := subnet_costs(report):
+        write_costs(report.model, board, costs, report.subnets[0].samples or 0, sources)
 
 
 def make_tuning(
