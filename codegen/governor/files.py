@@ -14,7 +14,7 @@ from tflm_reds.files import write_bytes, write_text
 
 FOLDER = Path(__file__).parent
 SOURCES = ("reds_governor.c", "reds_governor.h")
-HIGHEST_COST = 1 << 30
+HIGHEST_COST = (1 << 30) - 1
 """In us or uJ; reds_governor.c takes more for unlimited."""
 
 

@@ -3,7 +3,7 @@
 #define FRACTION_BITS 12 /* of reds_governor.speed */
 #define LOWEST_SPEED (REDS_SPEED_AS_EXPECTED / 16)
 #define HIGHEST_SPEED (REDS_SPEED_AS_EXPECTED * 4)
-#define HIGHEST_COST (1u << 30)
+#define COST_LIMIT (1u << 30) /* costs are below */
 #define MARGIN_SHIFT 3
 #define ADAPTATION_SHIFT 3
 
@@ -19,7 +19,7 @@ static int32_t is_sorted(const reds_cost *costs, int32_t count) {
     if (costs[i].time_us < costs[i - 1].time_us) return 0;
     if (costs[i].energy_uj < costs[i - 1].energy_uj) return 0;
   }
-  return costs[count - 1].time_us <= HIGHEST_COST && costs[count - 1].energy_uj <= HIGHEST_COST;
+  return costs[count - 1].time_us < COST_LIMIT && costs[count - 1].energy_uj < COST_LIMIT;
 }
 
 reds_status reds_governor_init(reds_governor *governor, const reds_cost *costs, int32_t count) {
@@ -38,14 +38,14 @@ reds_status reds_governor_init(reds_governor *governor, const reds_cost *costs, 
 /* value * factor / 4096, rounded down, for factors up to 4 * 4096; without a 64-bit product, which
  * the Cortex-M0 has no instruction for. */
 static uint32_t scaled(uint32_t value, uint32_t factor) {
-  if (value >= HIGHEST_COST) return REDS_UNLIMITED;
+  if (value >= COST_LIMIT) return REDS_UNLIMITED;
   const uint32_t low = value & ((1u << FRACTION_BITS) - 1);
   return (value >> FRACTION_BITS) * factor + (low * factor >> FRACTION_BITS);
 }
 
 /* From none to 3/2 of what the dearest subnet takes more than the cheapest. */
 static uint32_t battery_share(const reds_governor *governor, uint32_t permille) {
-  if (permille >= 1000) return 2 * HIGHEST_COST;
+  if (permille >= 1000) return 2 * COST_LIMIT;
   const uint32_t range = governor->dearest->energy_uj - governor->cheapest->energy_uj;
   return scaled(range, permille * 6292 >> 10); /* 6292 / 1024 = 3/2 * 4096 / 1000 */
 }

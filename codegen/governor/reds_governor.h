@@ -35,8 +35,8 @@ typedef struct {
   uint32_t accuracy_permille; /* for the reader; 0: not measured */
 } reds_cost;
 
-/* What the next inference may cost; REDS_UNLIMITED where nothing limits it. Limits above 2^30 us
- * (18 minutes) or 2^30 uJ count as none. */
+/* What the next inference may cost; REDS_UNLIMITED where nothing limits it. Limits of 2^30 us
+ * (18 minutes) or 2^30 uJ and more count as none. */
 typedef struct {
   uint32_t deadline_us;
   uint32_t energy_uj;
@@ -55,7 +55,7 @@ typedef struct {
 } reds_governor;
 
 /* Begins with the cheapest subnet, a margin of 1/8, and costs as in the table, which must stay in
- * memory. REDS_ERROR_ARGUMENT: a null pointer, no cost, one above 2^30, or a table not sorted. */
+ * memory. REDS_ERROR_ARGUMENT: a null pointer, no cost, one of 2^30 or more, or a table not sorted. */
 reds_status reds_governor_init(reds_governor *governor, const reds_cost *costs, int32_t count);
 
 /* Chooses `governor->subnet`: the dearest that fits; if none does, the cheapest, with
