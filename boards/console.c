@@ -1,10 +1,9 @@
 /* Where records go: the serial port, or a debugger by semihosting.
  *
- * One image serves boards and simulators: a simulator that has no serial port writes
+ * One image serves boards and simulators: a simulator without the chip's serial port writes
  * CONSOLE_SEMIHOSTING into `firmware_console` before the start. */
 #include "firmware.h"
 
-#define CONSOLE_SEMIHOSTING 0x52454453u
 #define SYS_WRITE0 0x04u
 #define SYS_EXIT_EXTENDED 0x20u
 #define STOPPED_APPLICATION_EXIT 0x20026u

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* chip_<name>.c: clock and cache, and the serial port by polling. */
+/* chip_<name>.c: clock and cache, and the serial port by polling. Neither is called when the
+ * console is semihosting: then there is only the core. `text` lies in RAM. */
 void chip_start(void);
 void chip_send(const char *text, uint32_t length);
 
@@ -17,6 +18,9 @@ void record_text(const char *key, const char *value);
 void record_end(void);
 void record_memory(const char *kind, int32_t used, int32_t size);
 
+#define CONSOLE_SEMIHOSTING 0x52454453u
+extern volatile uint32_t firmware_console;
+
 /* console.c; a sketch brings its own. `text` ends with "\n" and a zero, which length leaves out. */
 void console_write(const char *text, uint32_t length);
 /* Ends the run: simulators stop here, a board sleeps here. */
@@ -28,6 +32,12 @@ void firmware_halt(void) __attribute__((noreturn));
 /* stack.c: the high-water mark of linker.ld's stack. */
 void stack_paint(void);
 void stack_report(void);
+
+/* cycle_counter.c: the core's cycles, modulo 2^32; start it first. */
+void cycle_counter_start(void);
+void cycle_counter_stop(void);
+uint32_t cycle_counter_read(void);
+void cycle_counter_wrapped(void);
 
 /* main.c */
 extern volatile int32_t firmware_subnet; /* running now; -1 outside of an inference */

@@ -5,9 +5,6 @@
 #include "firmware.h"
 #include "firmware_model.h"
 
-#define DEMCR (*(volatile uint32_t *)0xE000EDFCu)
-#define DWT_CTRL (*(volatile uint32_t *)0xE0001000u)
-#define DWT_CYCCNT (*(volatile uint32_t *)0xE0001004u)
 #define SWITCHES 16
 
 reds_state firmware_state;
@@ -52,9 +49,9 @@ typedef struct {
 static run run_sample(int32_t subnet, int32_t sample) {
   const int8_t *input = firmware_samples[sample];
   for (int32_t i = 0; i < FIRMWARE_INPUT_BYTES; i++) firmware_input[i] = input[i];
-  const uint32_t start = DWT_CYCCNT;
+  const uint32_t start = cycle_counter_read();
   const reds_status status = firmware_invoke(subnet);
-  run result = {.cycles = DWT_CYCCNT - start};
+  run result = {.cycles = cycle_counter_read() - start};
   result.crc = crc32(firmware_output, FIRMWARE_OUTPUT_BYTES);
   result.failed = status != REDS_OK || result.crc != firmware_expected[subnet][sample] ||
                   firmware_state.active != subnet;
@@ -112,8 +109,7 @@ int main(void) {
   int32_t failures = 0;
   stack_paint();
   for (int32_t i = 0; i < FIRMWARE_ARENA_BYTES; i++) firmware_arena[i] = (int8_t)MEMORY_PAINT;
-  DEMCR |= 1u << 24; /* trace enable, for the cycle counter */
-  DWT_CTRL |= 1u;
+  cycle_counter_start();
   report_boot();
   const reds_status status =
       reds_init(&firmware_state, &FIRMWARE_MODEL, firmware_arena, FIRMWARE_ARENA_BYTES);
@@ -124,6 +120,7 @@ int main(void) {
     }
   }
   failures += report_switches();
+  cycle_counter_stop();
   stack_report();
   record_memory("ARENA", arena_used(), FIRMWARE_ARENA_BYTES);
   record_begin("DONE");

@@ -1,7 +1,9 @@
 """Board: everything this project knows about one microcontroller board, read from TOML."""
 
+import re
 import tomllib
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from math import inf
 from pathlib import Path
 from types import UnionType
@@ -24,16 +26,6 @@ class Memory:
     def end(self) -> int:
         """First address behind the region."""
         return self.origin + self.size
-
-
-@dataclass(frozen=True)
-class Peripherals:
-    """Base addresses of the peripherals that the bare image uses; the pin as in PSEL.TXD."""
-
-    clock: int
-    uarte: int
-    uarte_tx_pin: int
-    nvmc: int
 
 
 Interval = tuple[float, float]
@@ -83,16 +75,20 @@ class Energy:
 
 @dataclass(frozen=True)
 class Tools:
-    """Simulators that know the board, and how it is flashed.
+    """What runs and flashes the board's image; empty where there is nothing.
 
     Attributes:
+        simulators: those that run the image.
+        qemu_machine: the machine of QEMU that has the board's core and memory; if there is none,
+            the image is linked again for a machine with the same core.
         flash: the command; {bin}, {elf}, {port} and {port_file} (the port without its folder) are
             replaced.
         arduino: name of the board for arduino-cli (FQBN); empty where there is none.
     """
 
     simulators: tuple[str, ...]
-    flash: str
+    qemu_machine: str = ""
+    flash: str = ""
     arduino: str = ""
 
 
@@ -129,10 +125,14 @@ class Board:
     """One `boards/<name>.toml`.
 
     Attributes:
-        chip: selects `chip_<chip>.c`, the code for clock, cache and serial port.
+        chip: selects `chip_<chip>.c`, the code for clock, cache and serial port; "none" for a core
+            and memory without them, which prints by semihosting.
         core: a key of `tflm_reds.codegen.cores.CORES`.
+        clock_hz: that the chip's code sets.
         image_origin: address of the image's vector table, behind a bootloader if there is one.
         stack_bytes: reserved at the bottom of RAM, so that an overflow leaves RAM and faults.
+        peripherals: base addresses by name; the chip's code reads them as BOARD_<NAME>.
+        serial: of its port: pin, clock; likewise BOARD_SERIAL_<NAME>.
         energy: None where no document tells the current.
     """
 
@@ -145,8 +145,9 @@ class Board:
     stack_bytes: int
     flash: Memory
     ram: Memory
-    peripherals: Peripherals
     tools: Tools
+    peripherals: Mapping[str, int] = field(default_factory=dict)
+    serial: Mapping[str, int] = field(default_factory=dict)
     renode: Renode = Renode()
     timing: Timing = Timing()
     energy: Energy | None = None
@@ -195,7 +196,7 @@ def _build(kind: type, table: Any, where: str) -> Any:
     if not isinstance(table, dict):
         raise BoardError(f"{where} must be a table, got {table!r}.")
     names = [field.name for field in fields(kind)]
-    required = [field.name for field in fields(kind) if field.default is MISSING]
+    required = [field.name for field in fields(kind) if _is_required(field)]
     if missing := [name for name in required if name not in table]:
         raise BoardError(f"{where} lacks the key {missing[0]}. Required: {', '.join(required)}.")
     if unknown := [name for name in table if name not in names]:
@@ -204,11 +205,20 @@ def _build(kind: type, table: Any, where: str) -> Any:
     return kind(**{key: _value(types[key], table[key], f"{where}: {key}") for key in table})
 
 
+def _is_required(of: Field) -> bool:
+    return of.default is MISSING and of.default_factory is MISSING
+
+
 def _value(kind: Any, value: Any, where: str) -> Any:
     if get_origin(kind) is UnionType:  # X | None; TOML has no null: the key is left out
         kind = next(option for option in get_args(kind) if option is not type(None))
     if is_dataclass(kind):
         return _build(kind, value, where)
+    if get_origin(kind) is Mapping:
+        if not isinstance(value, dict):
+            raise BoardError(f"{where} must be a table, got {value!r}.")
+        item = get_args(kind)[1]
+        return {name: _value(item, value[name], f"{where}: {name}") for name in value}
     if get_origin(kind) is tuple:
         items = get_args(kind)
         if not isinstance(value, list) or (items[-1] is not ... and len(value) != len(items)):
@@ -252,6 +262,25 @@ def _check(board: Board, where: str) -> None:
     for message, found in problems.items():
         if found:
             raise BoardError(f"{where}: {message}.")
+    _check_chip_values(board, where)
+
+
+def _check_chip_values(board: Board, where: str) -> None:
+    """The file must name the addresses and values that the chip's code reads."""
+    given = {name.upper() for name in board.peripherals}
+    given |= {f"SERIAL_{name.upper()}" for name in board.serial}
+    for name in sorted(_names_read(chip_source(board)) - given):
+        table = "serial" if name.startswith("SERIAL_") else "peripherals"
+        key = name.removeprefix("SERIAL_").lower()
+        raise BoardError(f"{where}: {table} lacks the key {key}, which chip_{board.chip}.c reads.")
+
+
+def _names_read(source: Path) -> set[str]:
+    """Names behind BOARD_ in a file, and in the files of its folder that it includes."""
+    text = source.read_text(encoding="utf-8")
+    names = set(re.findall(r"\bBOARD_([A-Z0-9_]+)\b", text)) - {"H_", "CLOCK_HZ", "IMAGE_ORIGIN"}
+    included = [FOLDER / name for name in re.findall(r'#include "(.+?)"', text)]
+    return names.union(*(_names_read(path) for path in included if path.exists()))
 
 
 def chip_source(board: Board) -> Path:

@@ -16,11 +16,17 @@ extern uint32_t firmware_bss_start[], firmware_bss_end[];
 void Reset_Handler(void) __attribute__((noreturn));
 static void fault_entry(void);
 
+#if __ARM_ARCH_ISA_THUMB == 1
+#define SYSTICK_ENTRY cycle_counter_wrapped
+#else
+#define SYSTICK_ENTRY fault_entry
+#endif
+
 /* Every fault has the same handler: which vector a core takes depends on what is enabled. */
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
     firmware_stack_top, Reset_Handler, fault_entry, fault_entry, fault_entry, fault_entry,
     fault_entry,        fault_entry,   fault_entry, fault_entry, fault_entry, fault_entry,
-    fault_entry,        fault_entry,   fault_entry, fault_entry,
+    fault_entry,        fault_entry,   fault_entry, SYSTICK_ENTRY,
 };
 
 void Reset_Handler(void) {
@@ -34,7 +40,7 @@ void Reset_Handler(void) {
   const uint32_t *source = firmware_data_load;
   for (uint32_t *word = firmware_data_start; word < firmware_data_end; word++) *word = *source++;
   for (uint32_t *word = firmware_bss_start; word < firmware_bss_end; word++) *word = 0;
-  chip_start();
+  if (firmware_console != CONSOLE_SEMIHOSTING) chip_start();
   record_start();
   firmware_exit(main());
 }

@@ -17,7 +17,9 @@ from tflm_reds.files import atomic_path, write_bytes, write_text
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.sim.elf import Elf
 
-RUNTIME_SOURCES = ("startup.c", "console.c", "record.c", "stack.c", "memory.c", "arithmetic.c")
+RUNTIME_SOURCES = (
+    "startup.c", "console.c", "record.c", "stack.c", "cycle_counter.c", "memory.c", "arithmetic.c"
+)  # fmt: skip
 MAIN = schema.FOLDER / "main.c"
 RAM_SECTIONS = (".stack", ".noinit", ".data", ".bss")
 
@@ -60,7 +62,7 @@ class Firmware:
     """One built image.
 
     Attributes:
-        elf, bin: the image for simulators, and for a programmer (from `board.image_origin` on).
+        elf, bin: the image for simulators, and for a programmer (from its lowest address on).
         build: 8 hex digits that change with any source, sample, board figure or compiler.
         flash_bytes: from the image's origin to its end, initial values of variables included.
         ram_bytes: from the start of RAM to the last variable, the reserved stack included.
@@ -131,7 +133,7 @@ def build_firmware(
             samples=samples,
         )
         _check_fits(firmware, sizes)
-    write_bytes(firmware.bin, image)
+    write_bytes(firmware.bin, elf.flash_image(elf.flash_start))
     return firmware
 
 

@@ -118,13 +118,19 @@ class Elf:
             text += self.read(address + len(text), 1)
         return text[:-1].decode("ascii")
 
+    @property
+    def flash_start(self) -> int:
+        """Lowest address of what is written to flash."""
+        return min(address for address, _ in self.segments)
+
     def flash_image(self, origin: int) -> bytes:
-        """What a programmer writes to flash at `origin`; gaps are 0xFF."""
+        """What a programmer writes to flash from `origin` on; gaps are 0xFF."""
+        start = min(origin, self.flash_start)
         end = max(address + len(data) for address, data in self.segments)
-        image = bytearray(b"\xff" * (end - origin))
+        image = bytearray(b"\xff" * (end - start))
         for address, data in self.segments:
-            image[address - origin : address - origin + len(data)] = data
-        return bytes(image)
+            image[address - start : address - start + len(data)] = data
+        return bytes(image[origin - start :])
 
 
 def _symbols(file: ELFFile) -> list[Symbol]:

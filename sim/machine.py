@@ -1,23 +1,23 @@
 """One Cortex-M in Unicorn with exactly a board's memory; faults become named errors."""
 
 import struct
+from collections.abc import Mapping
 
 import unicorn
 from unicorn import arm_const
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.errors import SimulationError
+from tflm_reds.sim.chips import PAGE, find_bank, pages, serve_chip
 from tflm_reds.sim.counting import make_counter
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.op_table import OpTable
 from tflm_reds.sim.peripherals import (
     CYCLE_COUNTER,
-    PAGE,
     SYSTEM_CONTROL,
-    Clock,
     CycleCounter,
     Registers,
-    Uarte,
+    SystemControl,
 )
 from tflm_reds.sim.protocol import Limits
 
@@ -72,19 +72,19 @@ class Machine:
         self._fault: str | None = None
         self._exited = False
         self.halt = elf.symbol("firmware_halt").address
-        image = elf.flash_image(board.image_origin)
-        self._map_memory(image)
+        self._map_memory()
         self.counter = counter(self._engine, board.flash, ops, board.timing)
         self._map_peripherals()
         self._engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid_access)
         self._engine.hook_add(unicorn.UC_HOOK_INTR, self._on_exception)
-        if semihosting:
+        if semihosting or self._port is None:
             self.write_word(elf.symbol("firmware_console").address, CONSOLE_SEMIHOSTING)
 
     @property
     def console(self) -> str:
         """Everything printed so far."""
-        return bytes(self._uarte.sent + self._semihosted).decode(errors="replace")
+        sent = self._port.sent if self._port else b""
+        return bytes(sent + self._semihosted).decode(errors="replace")
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of memory."""
@@ -154,26 +154,30 @@ class Machine:
             f"(pc {self._pc:#010x}), {active}. Last output: {last or 'none'}."
         )
 
-    def _map_memory(self, image: bytes) -> None:
+    def _map_memory(self) -> None:
         board, executable = self.board, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
-        flash = b"\xff" * (board.image_origin - board.flash.origin) + image
+        content = self.elf.flash_image(board.flash.origin)
         self._engine.mem_map(board.flash.origin, board.flash.size, executable)
-        self._engine.mem_write(board.flash.origin, flash.ljust(board.flash.size, b"\xff"))
+        self._engine.mem_write(board.flash.origin, content.ljust(board.flash.size, b"\xff"))
         writable = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
         self._engine.mem_map(board.ram.origin, board.ram.size, writable)
 
     def _map_peripherals(self) -> None:
-        bases = self.board.peripherals
-        self._uarte = Uarte(self.read, self.board.ram)
-        banks = {
-            bases.clock: Clock(),
-            bases.uarte: self._uarte,
-            bases.nvmc: Registers(),
-            SYSTEM_CONTROL: Registers(),
-            CYCLE_COUNTER: CycleCounter(lambda: self.counter.instructions),
-        }
-        for base, bank in banks.items():
-            self._engine.mmio_map(base, PAGE, _reader(bank), None, _writer(bank), None)
+        banks, self._port = serve_chip(self.board, self.read)
+        chip_pages = pages(self.board, banks)
+        banks[SYSTEM_CONTROL] = SystemControl(self._instructions, self._count_wraps)
+        banks[CYCLE_COUNTER] = CycleCounter(self._instructions)
+        for page in sorted(chip_pages | {SYSTEM_CONTROL, CYCLE_COUNTER}):
+            self._engine.mmio_map(
+                page, PAGE, _reader(banks, page), None, _writer(banks, page), None
+            )
+
+    def _instructions(self) -> int:
+        return self.counter.instructions
+
+    def _count_wraps(self, count: int) -> None:
+        """What the exception of SysTick does in cycle_counter.c."""
+        self.write_word(self.elf.symbol("cycle_counter_wraps").address, count)
 
     def _on_invalid_access(self, _engine, access, address, size, _value, _) -> bool:
         kind = ACCESSES.get(access, f"invalid access {access} to")
@@ -204,9 +208,17 @@ class Machine:
         return text.partition(b"\0")[0]
 
 
-def _reader(bank: Registers):
-    return lambda _engine, offset, _size, _: bank.read(offset)
+def _reader(banks: Mapping[int, Registers], page: int):
+    def read(_engine, offset, _size, _data):
+        bank, register = find_bank(banks, page + offset)
+        return bank.read(register)
+
+    return read
 
 
-def _writer(bank: Registers):
-    return lambda _engine, offset, _size, value, _: bank.write(offset, value)
+def _writer(banks: Mapping[int, Registers], page: int):
+    def write(_engine, offset, _size, value, _data):
+        bank, register = find_bank(banks, page + offset)
+        bank.write(register, value)
+
+    return write

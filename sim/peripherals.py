@@ -1,40 +1,33 @@
-"""The few registers that the bare image touches, served to Unicorn."""
+"""The few registers that the bare images touch, served to Unicorn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tflm_reds.boards.schema import Memory
 from tflm_reds.errors import SimulationError
 
-PAGE = 0x1000
 SYSTEM_CONTROL = 0xE000E000
 CYCLE_COUNTER = 0xE0001000
+WORD = 0xFFFFFFFF
 
 
 class Registers:
-    """A page of registers that read back what was written; enough for SCB and NVMC."""
+    """Registers that read back what was written.
 
-    def __init__(self) -> None:
+    Args:
+        ready: bits that always read as set, by offset: what firmware waits for is there at once.
+    """
+
+    def __init__(self, ready: Mapping[int, int] | None = None) -> None:
         self._values: dict[int, int] = {}
+        self._ready = ready or {}
 
     def read(self, offset: int) -> int:
         """Value of the register at `offset`."""
-        return self._values.get(offset, 0)
+        return self._values.get(offset, 0) | self._ready.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
         """Store `value`, and do what the register does."""
         self._values[offset] = value
-
-
-class Clock(Registers):
-    """CLOCK: the crystal runs as soon as it is started."""
-
-    HFCLKSTART, HFCLKSTARTED = 0x000, 0x100
-
-    def write(self, offset: int, value: int) -> None:
-        """Store `value`; TASKS_HFCLKSTART raises its event."""
-        super().write(offset, value)
-        if offset == self.HFCLKSTART:
-            super().write(self.HFCLKSTARTED, 1)
 
 
 class CycleCounter(Registers):
@@ -53,8 +46,54 @@ class CycleCounter(Registers):
     def read(self, offset: int) -> int:
         """Value of the register at `offset`."""
         if offset == self.CYCCNT:
-            return self._instructions() & 0xFFFFFFFF
+            return self._instructions() & WORD
         return super().read(offset)
+
+
+class SystemControl(Registers):
+    """SCB, and SysTick, which counts instructions down in 24 bits.
+
+    Args:
+        instructions: returns how many have run.
+        on_wrap: called with how often the 24 bits were used up, whenever the counter is read; it
+            does what the exception would have done, which Unicorn does not model.
+    """
+
+    VALUE, BITS = 0x018, 24
+
+    def __init__(self, instructions: Callable[[], int], on_wrap: Callable[[int], None]) -> None:
+        super().__init__()
+        self._instructions, self._on_wrap, self._start = instructions, on_wrap, 0
+
+    def read(self, offset: int) -> int:
+        """Value of the register at `offset`."""
+        if offset != self.VALUE:
+            return super().read(offset)
+        wraps, ticks = divmod(self._instructions() - self._start, 1 << self.BITS)
+        self._on_wrap(wraps)
+        return (1 << self.BITS) - 1 - ticks
+
+    def write(self, offset: int, value: int) -> None:
+        """Store `value`; writing the counter sets it to its start."""
+        super().write(offset, value)
+        if offset == self.VALUE:
+            self._start = self._instructions()
+
+
+class BytePort(Registers):
+    """A serial port that sends each byte written to one register."""
+
+    def __init__(self, data: int, ready: Mapping[int, int]) -> None:
+        super().__init__(ready)
+        self._data = data
+        self.sent = bytearray()
+
+    def write(self, offset: int, value: int) -> None:
+        """Store `value`, or send it."""
+        if offset == self._data:
+            self.sent.append(value & 0xFF)
+        else:
+            super().write(offset, value)
 
 
 class Uarte(Registers):

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 
-from tflm_reds.boards.schema import load_board
+from tflm_reds.boards.schema import Board, load_board
 from tflm_reds.codegen.firmware import Firmware, Samples, build_firmware
 from tflm_reds.codegen.toolchain import Compiler, target_compiler
 
@@ -111,8 +111,10 @@ def target_compilers() -> list[Compiler]:
     return found
 
 
-def build(folder: Path, extra: str = "", compiler: Compiler | None = None) -> Firmware:
-    """The image of the model for the Nano 33 BLE."""
+def build(
+    folder: Path, extra: str = "", compiler: Compiler | None = None, board: Board | None = None
+) -> Firmware:
+    """The image of the model, by default for the Nano 33 BLE."""
     sources = write_sources(folder / "sources", extra)
-    board = load_board("nano33ble")
+    board = board or load_board("nano33ble")
     return build_firmware(sources, "tiny", samples(), board, folder / "image", compiler=compiler)
