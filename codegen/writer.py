@@ -86,7 +86,7 @@ def render(program: Program, template: str) -> str:
     edges = {name: _edge_view(edge, ids[name], width_tables) for name, edge in tensors.items()}
     name = model_identifier(program)
     return (
-        _environment()
+        template_environment(TEMPLATES)
         .get_template(template)
         .render(
             program=program,
@@ -106,9 +106,10 @@ def render(program: Program, template: str) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def template_environment(*folders: Path) -> jinja2.Environment:
+    """Templates of C files in `folders`, with the functions of `cformat`."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -44,8 +44,18 @@ def run(workspace, *flags, model="net.keras", calibration="net.npz", out="out"):
 @pytest.fixture(scope="module")
 def built(workspace):
     """The folder of a build that succeeded."""
-    assert run(workspace, "--quiet", out="built") == 0
+    assert run(workspace, "--quiet", "--package", "cmake", "--standalone", out="built") == 0
     return workspace / "built"
+
+
+def test_the_package_holds_the_builds_sources_and_samples(built):
+    package = built / "packages" / "cmake" / "built_model"
+    names = {path.name for path in (built / "src").iterdir()}
+    assert {path.name for path in (package / "src").iterdir()} == names
+    model = (built / "src" / "built_model.c").read_text()
+    assert (package / "src" / "built_model.c").read_text().startswith(model)
+    samples = np.load(built / "samples.npy")
+    assert len(samples) == stages.EMBEDDED_SAMPLES and samples.dtype == np.int8
 
 
 def test_report_has_the_agreed_names_and_consistent_numbers(built):

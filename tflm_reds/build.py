@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tflm_reds.errors import RedsError, ToolchainError
+from tflm_reds.package import add_package_arguments
 
 EPILOG = """\
 examples:
@@ -33,6 +34,7 @@ results, in --out:
   src/                        the C sources: copy them into your firmware; start at reds.h
   firmware/                   the bare-metal image for the board, and a Renode suite that runs it
   tflm/                       a .tflite with custom ops for TensorFlow Lite Micro
+  packages/                   --package: libraries for Arduino, PlatformIO, CMake, ESP-IDF, Zephyr
 """
 
 
@@ -49,6 +51,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     _add_plan_arguments(parser.add_argument_group("plan"))
     _add_training_arguments(parser.add_argument_group("training"))
     _add_check_arguments(parser.add_argument_group("board and checks"))
+    add_package_arguments(parser.add_argument_group("packages"))
     return parser.parse_args(arguments)
 
 

@@ -62,3 +62,9 @@ class VerificationError(RedsError):
     """Two implementations that must agree byte for byte do not."""
 
     exit_code = 10
+
+
+class PackageError(RedsError):
+    """No such kind of package, a name that its tools refuse, or no build to package."""
+
+    exit_code = 11

@@ -56,6 +56,8 @@ class BuildOptions:
     seed: int = 0
     compare: int = 200
     tflm: bool = True
+    package: Sequence[str] = ()
+    standalone: bool = False
     quiet: bool = False
 
     @property

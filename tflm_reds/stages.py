@@ -22,6 +22,7 @@ from tflm_reds.files import staged_folder, write_text
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
 from tflm_reds.options import BuildOptions, Task, load_task
+from tflm_reds.package import check_packages, package
 from tflm_reds.progress import Progress
 from tflm_reds.quantization import c_identifier, check_int8_form, quantize
 from tflm_reds.quantized import QuantizedNet
@@ -51,6 +52,7 @@ def build(options: BuildOptions) -> Report:
     with staged_folder(options.folder, marker="report.json") as folder:
         task = load_task(options)
         check_int8_form(task.graph)  # before hours of training
+        check_packages(network_name(options), options.package, options.standalone)
         nested = make_nested(task, options, progress)
         nested.save(folder / "nested.keras")
         nested.plan.save(folder / "plan.json")
@@ -61,7 +63,14 @@ def build(options: BuildOptions) -> Report:
         report.save(folder / "report.json")
         write_text(folder / "report.md", render_markdown(report))
         add_governor(report, board, folder / "src")
+        np.save(folder / "samples.npy", facts.firmware.samples.inputs.reshape(-1, *net.input.shape))
+    package(options.folder, options.package, options.standalone)
     return report
+
+
+def network_name(options: BuildOptions) -> str:
+    """What the C symbols start with."""
+    return c_identifier(options.name or options.folder.name)
 
 
 def make_nested(task: Task, options: BuildOptions, progress: Progress) -> NestedModel:
@@ -97,8 +106,7 @@ def make_quantized(
     """Quantise to int8 with training data as calibration."""
     with progress.stage("Quantise to int8"):
         x, _ = _calibration(dataset, options.seed)
-        name = c_identifier(options.name or options.folder.name)
-        net = quantize(nested, x, name, dataset.labels)
+        net = quantize(nested, x, network_name(options), dataset.labels)
         progress.say(f"one weight set of {net.weight_bytes:,} B for {net.subnet_count} subnets")
     return net
 

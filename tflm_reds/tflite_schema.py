@@ -182,6 +182,15 @@ def subnets_of_input(content: bytes) -> int | None:
     return len(flexbuffers.Loads(options[0].tobytes())["outputs"]) if options else None
 
 
+def builtin_ops(content: bytes) -> tuple[str, ...]:
+    """Names of the stock ops in a .tflite file, such as MAX_POOL_2D; each once, sorted."""
+    model = tflite.Model.GetRootAs(content)
+    names = {number: name for name, number in vars(tflite.BuiltinOperator).items()}
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    numbers = {max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) for code in codes}
+    return tuple(sorted(names[number] for number in numbers - {tflite.BuiltinOperator.CUSTOM}))
+
+
 def _damaged(content: bytes, path: object) -> ModelError:
     return ModelError(
         f"{path} is a damaged .tflite file: a table points outside its {len(content)} bytes. "
