@@ -26,8 +26,8 @@ def samples_of(net: QuantizedNet, count: int = 2) -> Samples:
 
 
 def governor(net: QuantizedNet, folder: Path) -> list[Path]:
-    """The governor's files and costs that double from subnet to subnet."""
-    costs = [SubnetCost(k, 1000 << k, 100 << k) for k in range(net.subnet_count)]
+    """The governor's files and costs that triple from subnet to subnet."""
+    costs = [SubnetCost(k, 1000 * 3**k, 100 * 3**k) for k in range(net.subnet_count)]
     model = write_costs(net.name, load_board("nano33ble"), costs, 0, folder)
     return [*write_governor(folder), *model]
 
