@@ -1,17 +1,14 @@
 """Runs the generated Robot Framework suite in Renode, where it is installed."""
 
-import os
 import shutil
-import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.errors import SimulationError
+from tflm_reds.sim.process import last_lines, run_program
 from tflm_reds.sim.renode_files import VERSION, unknown_board, write_renode_files
 
-OUTPUT_LINES = 12
 HOW_TO_GET = (
     f"renode-test is not on PATH, so the Renode suite was written but not run. Get Renode {VERSION}"
     f": download the linux-portable archive from https://github.com/renode/renode/releases/tag/"
@@ -65,35 +62,10 @@ def run_renode(folder: str | Path, elf: str | Path, seconds: float = 1200.0) -> 
     output = suite.parent / "renode_output"
     variable = f"ELF:{Path(elf).resolve()}"
     command = [program, "--variable", variable, "-r", str(output), "--exclude", "metrics"]
-    code, text = _run_group([*command, str(suite)], seconds)
+    code, text = run_program([*command, suite], seconds)
     if code == 0:
         return RenodeVerdict(True, f"renode-test passed {suite.name}.")
-    lines = "\n".join(text.strip().splitlines()[-OUTPUT_LINES:])
     return RenodeVerdict(
         False,
-        f"renode-test failed {suite.name} (exit code {code}); see {output}.\n{lines}",
+        f"renode-test failed {suite.name} (exit code {code}); see {output}.\n{last_lines(text)}",
     )
-
-
-def _run_group(command: list[str], seconds: float) -> tuple[int, str]:
-    """Exit code and output; renode-test starts Renode as a child that must not outlive it."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        text, _ = process.communicate(timeout=seconds)
-        return process.returncode, text
-    except subprocess.TimeoutExpired as error:
-        raise SimulationError(
-            f"renode-test did not end within {seconds:g} seconds and was stopped."
-        ) from error
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()

@@ -10,9 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from fake_program import fake_program
 from keras_models import data, make
 
-from tflm_reds import build, stages
+from tflm_reds import build, device, stages
 from tflm_reds.codegen import toolchain
 from tflm_reds.errors import QuantizationError
 from tflm_reds.report import Report
@@ -56,6 +57,12 @@ def test_the_package_holds_the_builds_sources_and_samples(built):
     assert (package / "src" / "built_model.c").read_text().startswith(model)
     samples = np.load(built / "samples.npy")
     assert len(samples) == stages.EMBEDDED_SAMPLES and samples.dtype == np.int8
+
+
+def test_the_folder_is_ready_to_be_flashed(built, tmp_path, monkeypatch):
+    fake_program(tmp_path, "arduino-cli", f'echo "$@" >> {tmp_path}/calls', monkeypatch)
+    assert device.main([str(built), "--flash", "--port", "COM3"]) == 0
+    assert (tmp_path / "calls").read_text().endswith(f"{built / 'firmware/sketch/built'}\n")
 
 
 def test_report_has_the_agreed_names_and_consistent_numbers(built):

@@ -1,6 +1,5 @@
 """The generated Renode files keep to the rules that were seen to work in Renode 1.16.1."""
 
-import os
 import re
 import time
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny_model
+from fake_program import fake_program
 from robot import api
 from tiny_model import build
 
@@ -102,7 +102,7 @@ def test_board_that_renode_does_not_know(session, tmp_path):
 
 
 def test_a_failing_suite_fails_the_build(session, tmp_path, monkeypatch):
-    fake_renode_test(tmp_path, "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
+    fake_program(tmp_path, "renode-test", "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
     with pytest.raises(SimulationError, match="Subnet 1 FAILED"):
         check_in_renode(session.firmware, 1000, tmp_path)
     assert (tmp_path / "tiny.robot").exists()
@@ -188,17 +188,8 @@ def test_files_are_deterministic_and_hold_no_path(session, files, tmp_path):
         assert bytes(Path.home()) not in content and bytes(tmp_path) not in content
 
 
-def fake_renode_test(folder: Path, script: str, monkeypatch) -> None:
-    """Puts a program called renode-test on PATH: Renode itself cannot be installed here."""
-    program = folder / "bin" / "renode-test"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-
-
 def test_passing_suite(session, files, tmp_path, monkeypatch):
-    fake_renode_test(tmp_path, f'echo "$@" > {tmp_path}/arguments', monkeypatch)
+    fake_program(tmp_path, "renode-test", f'echo "$@" > {tmp_path}/arguments', monkeypatch)
     verdict = run_renode(files[".robot"].parent, session.firmware.elf)
     assert verdict.passed is True
     arguments = (tmp_path / "arguments").read_text()
@@ -207,14 +198,16 @@ def test_passing_suite(session, files, tmp_path, monkeypatch):
 
 
 def test_failing_suite_shows_the_output(session, files, tmp_path, monkeypatch):
-    fake_renode_test(tmp_path, "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
+    fake_program(tmp_path, "renode-test", "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
     verdict = run_renode(files[".robot"].parent, session.firmware.elf)
     assert verdict.passed is False
     assert "exit code 1" in verdict.message and "Subnet 1 FAILED" in verdict.message
 
 
 def test_hanging_renode_is_killed_with_its_children(session, files, tmp_path, monkeypatch):
-    fake_renode_test(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; wait", monkeypatch)
+    fake_program(
+        tmp_path, "renode-test", f"sleep 60 & echo $! > {tmp_path}/child; wait", monkeypatch
+    )
     with pytest.raises(SimulationError, match="did not end within 1 seconds"):
         run_renode(files[".robot"].parent, session.firmware.elf, seconds=1)
     child = Path("/proc") / (tmp_path / "child").read_text().strip()

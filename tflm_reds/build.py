@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from tflm_reds.device_options import add_device_arguments, take_device_options
 from tflm_reds.errors import RedsError, ToolchainError
 from tflm_reds.package import add_package_arguments
 
@@ -32,7 +33,8 @@ results, in --out:
   nested.keras, plan.json     the nested Keras model (keras.models.load_model) and its widths
   quantized.npz               the int8 network (tflm_reds.QuantizedNet.load)
   src/                        the C sources: copy them into your firmware; start at reds.h
-  firmware/                   the bare-metal image for the board, and a Renode suite that runs it
+  firmware/                   the bare-metal image for the board, a Renode suite that runs it, and
+                              where the board has an Arduino core, a sketch that does the same
   tflm/                       a .tflite with custom ops for TensorFlow Lite Micro
   packages/                   --package: libraries for Arduino, PlatformIO, CMake, ESP-IDF, Zephyr
 """
@@ -52,6 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     _add_training_arguments(parser.add_argument_group("training"))
     _add_check_arguments(parser.add_argument_group("board and checks"))
     add_package_arguments(parser.add_argument_group("packages"))
+    add_device_arguments(parser.add_argument_group("a real board (docs/flashing.md)"))
     return parser.parse_args(arguments)
 
 
@@ -89,10 +92,17 @@ def _add_plan_arguments(group) -> None:
     for name, kind, what in (
         ("--label", float, "fractions of the MACs as the REDS paper counts them"),
         ("--ram", int, "bytes of the int8 arena of an image cut to the subnet"),
-        ("--flash", int, "bytes of weights and tables of such an image"),
         ("--ms", float, "milliseconds of an inference, by the times of --latency"),
     ):
         group.add_argument(name, type=kind, nargs="+", help=what)
+    group.add_argument(
+        "--flash",
+        type=int,
+        nargs="*",
+        metavar="BYTES",
+        help="of weights and tables of such an image; without a number: flash the board with the "
+        "finished build",
+    )
     group.add_argument("--latency", type=Path, help="a LatencyTable file: times of the layers")
     group.add_argument("--minimum", type=_positive, default=1, help="least width (default: 1)")
     group.add_argument(
@@ -219,7 +229,8 @@ def main(arguments: list[str] | None = None) -> int:
     # TensorFlow takes seconds to import: --help must not wait for it.
     from tflm_reds.options import BuildOptions
 
-    options = BuildOptions(**vars(parsed))
+    device = take_device_options(vars(parsed))
+    options = BuildOptions(**vars(parsed), device=device)
     try:
         return _build(options)
     except RedsError as error:
@@ -241,6 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _build(options) -> int:
     import tensorflow as tf
 
+    from tflm_reds.device import use_device
     from tflm_reds.report import render_table
     from tflm_reds.stages import build
 
@@ -248,6 +260,8 @@ def _build(options) -> int:
     tf.get_logger().setLevel("ERROR")
 
     report = build(options)
+    if options.device:
+        report = use_device(options.folder, options.device, options.board) or report
     print(render_table(report))
     if not options.quiet:
         print("\n".join(["", *report.notes, f"Everything is in {options.folder}."]))

@@ -68,3 +68,9 @@ class PackageError(RedsError):
     """No such kind of package, a name that its tools refuse, or no build to package."""
 
     exit_code = 11
+
+
+class DeviceError(RedsError):
+    """A board cannot be flashed or read, or runs another build."""
+
+    exit_code = 12

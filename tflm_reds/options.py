@@ -1,7 +1,7 @@
 """What the build command was asked for, and the data and model that it stands for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import keras
 
 from tflm_reds.budget import Budget, combined_budgets
 from tflm_reds.datasets import Dataset, from_arrays, from_image_folder, load_dataset
+from tflm_reds.device_options import DeviceOptions
 from tflm_reds.errors import DataError, ModelError
 from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import load_model, read_model
@@ -58,6 +59,7 @@ class BuildOptions:
     tflm: bool = True
     package: Sequence[str] = ()
     standalone: bool = False
+    device: DeviceOptions = field(default_factory=DeviceOptions)
     quiet: bool = False
 
     @property

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tflm_reds.boards.schema import Board, load_board
+from tflm_reds.codegen.arduino_sketch import write_sketch
 from tflm_reds.codegen.firmware import Firmware, Samples, SubnetSize, build_firmware
 from tflm_reds.codegen.governor.files import write_costs, write_governor
 from tflm_reds.codegen.host import HostLibrary
@@ -134,10 +135,8 @@ def measure(
         int8 = int8_accuracies(net, host, dataset)
         floating = [accuracy(o, dataset.y_test) for o in predict(nested, dataset.x_test)]
     with progress.stage(f"Build the image for {board.title}, run it in Unicorn"):
-        firmware = build_firmware(
-            sources, model_identifier(program), Samples.from_net(net, x[:EMBEDDED_SAMPLES]), board,
-            folder / "firmware", subnet_sizes(program),
-        )  # fmt: skip
+        samples = Samples.from_net(net, x[:EMBEDDED_SAMPLES])
+        firmware = make_firmware(program, sources, samples, board, folder / "firmware")
         run = UnicornSimulator().run(firmware)
         progress.say(f"{firmware.toolchain}; the image's own checks passed")
     with progress.stage(f"Compare all implementations on {len(x)} inputs per subnet"):
@@ -180,6 +179,17 @@ def make_tuning(
     if not options.tuning:
         return Tuning(None, "Kernels were chosen by shape: --no-tuning.")
     return tune(net, board, options.optimize, ram)
+
+
+def make_firmware(
+    program: Program, sources: Sequence[Path], samples: Samples, board: Board, folder: Path
+) -> Firmware:
+    """The bare image, and for a board with an Arduino core the same run as a sketch."""
+    sizes = subnet_sizes(program)
+    firmware = build_firmware(sources, model_identifier(program), samples, board, folder, sizes)
+    if board.tools.arduino:
+        write_sketch(firmware, sources, folder / "sketch")
+    return firmware
 
 
 def subnet_sizes(program: Program) -> tuple[SubnetSize, ...]:

@@ -15,6 +15,7 @@ HOST = "measured on host"
 SIMULATED = "simulated"
 MODELLED = "modelled"
 GENERATED = "counted in the generated code"
+SILICON = "measured on silicon"
 
 
 def _measured(unit: str, source: str) -> Any:
@@ -49,6 +50,8 @@ class SubnetRow:
     cycles_modelled_ws2: int | None = _measured("cycles", MODELLED)
     ms_modelled: tuple[float, float] | None = _measured("ms", MODELLED)
     energy_uj_modelled: tuple[float, float] | None = _measured("uJ", MODELLED)
+    cycles_silicon: tuple[int, int] | None = _measured("cycles", SILICON)
+    ms_silicon: tuple[float, float] | None = _measured("ms", SILICON)
     arena_bytes: int | None = _measured("B", GENERATED)
     flash_bytes: int | None = _measured("B", GENERATED)
     table_bytes: int | None = _measured("B", GENERATED)
@@ -108,6 +111,14 @@ class PlanFacts:
 
 
 @dataclass(frozen=True)
+class SiliconRun:
+    """What ran on the real board: "bare image" or "Arduino sketch", and its build hash."""
+
+    image: str
+    build: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of `python -m tflm_reds.build`.
 
@@ -115,6 +126,7 @@ class Report:
         live_bytes: what the full network's tensors need in RAM at one time, at least; the arena
             adds scratch and alignment.
         cost_unit: of the costs of the ops' candidates; None: nothing was measured.
+        silicon: where `cycles_silicon` come from; None: no board was read.
     """
 
     model: str
@@ -134,6 +146,7 @@ class Report:
     cost_unit: str | None = None
     ops: tuple[OpChoice, ...] = ()
     relinked: bool = False
+    silicon: SiliconRun | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
@@ -166,7 +179,9 @@ def report_from_dict(values: Mapping[str, Any]) -> Report:
     rows = tuple(SubnetRow(**_tuples(row)) for row in values["subnets"])
     rest = _tuples({k: v for k, v in values.items() if k in known})
     ops = tuple(map(_op_choice, values.get("ops", ())))
-    return Report(**rest | {"plan": PlanFacts(**values["plan"]), "subnets": rows, "ops": ops})
+    silicon = SiliconRun(**values["silicon"]) if values.get("silicon") else None
+    parts = {"plan": PlanFacts(**values["plan"]), "subnets": rows, "ops": ops, "silicon": silicon}
+    return Report(**rest | parts)
 
 
 def _op_choice(values: Mapping[str, Any]) -> OpChoice:

@@ -9,9 +9,10 @@ Column = tuple[str, Callable[[Report, SubnetRow], str]]
 
 def render_table(report: Report) -> str:
     """The table of subnets as Markdown, columns padded, so that it also reads on a terminal."""
-    rows = [[title for title, _ in _COLUMNS]]
-    rows += [[cell(report, row) for _, cell in _COLUMNS] for row in report.subnets]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    columns = (*_COLUMNS, _SILICON_COLUMN) if report.silicon else _COLUMNS
+    rows = [[title for title, _ in columns]]
+    rows += [[cell(report, row) for _, cell in columns] for row in report.subnets]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
     lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |"
              for row in rows]  # fmt: skip
     lines.insert(1, "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|")
@@ -69,10 +70,14 @@ def _legend(report: Report) -> str:
         f"{report.switch_instructions} instructions in the setter; the first inference after a "
         "switch takes as many instructions more as the column says"
     )  # fmt: skip
+    silicon = "" if report.silicon is None else (
+        f" Silicon: measured on the board, by the {report.silicon.image} of build "
+        f"{report.silicon.build}, least and most of its samples."
+    )  # fmt: skip
     return (
         "Accuracy: measured on the host-compiled C, whole test set. Instructions: simulated, "
         "exact. Cycles, ms and uJ: modelled, an interval, never measured. Arena and flash: those "
-        f"of an image cut to subnets 0..k. Switch: {switch}."
+        f"of an image cut to subnets 0..k. Switch: {switch}.{silicon}"
     )
 
 
@@ -139,11 +144,11 @@ def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _cycles(report: Report, row: SubnetRow) -> str:
-    if row.cycles_modelled is None or row.ms_modelled is None:
+def _cycles(cycles: tuple | None, milliseconds: tuple | None) -> str:
+    if cycles is None or milliseconds is None:
         return "-"
-    millions = tuple(cycles / 1e6 for cycles in row.cycles_modelled)
-    return f"{_interval(millions, '{:.2f}')} M / {_interval(row.ms_modelled, '{:.1f}')} ms"
+    millions = tuple(value / 1e6 for value in cycles)
+    return f"{_interval(millions, '{:.2f}')} M / {_interval(milliseconds, '{:.1f}')} ms"
 
 
 def _switch(report: Report, row: SubnetRow) -> str:
@@ -158,9 +163,13 @@ _COLUMNS: tuple[Column, ...] = (
     ("accuracy int8", lambda report, row: _percent(row.accuracy_int8)),
     ("MACs", lambda report, row: _count(row.macs)),
     ("instructions", lambda report, row: _count((row.instructions or {}).get("unicorn"))),
-    ("modelled cycles / ms", _cycles),
+    ("modelled cycles / ms", lambda report, row: _cycles(row.cycles_modelled, row.ms_modelled)),
     ("modelled uJ", lambda report, row: _interval(row.energy_uj_modelled, "{:,.0f}")),
     ("arena B", lambda report, row: _count(row.arena_bytes)),
     ("flash B", lambda report, row: _count(row.flash_bytes)),
     ("switch", _switch),
+)
+_SILICON_COLUMN: Column = (
+    "silicon cycles / ms",
+    lambda report, row: _cycles(row.cycles_silicon, row.ms_silicon),
 )

@@ -1,0 +1,54 @@
+"""The image's self-checking run as an Arduino sketch: the same sources, records on USB serial.
+
+For boards whose usual way in and out is Arduino's bootloader and its USB serial port. The sketch
+has a build hash of its own: Arduino's compiler and options are not those of the bare image, so that
+their timings must not mix.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import jinja2
+
+from tflm_reds.boards import schema
+from tflm_reds.codegen.firmware import MAIN, RUNTIME_SOURCES, Firmware
+from tflm_reds.files import write_text
+
+# Arduino's core brings its own, or has no use for them.
+LEFT_OUT = {"startup.c", "console.c", "stack.c", "memory.c", "arithmetic.c"}
+GENERATED = ("board.h", "firmware_model.h")
+# Arduino's core has a main() of its own.
+RENAMED_MAIN = "#define main firmware_main\n"
+
+
+def write_sketch(firmware: Firmware, sources: Iterable[Path], folder: str | Path) -> Path:
+    """Write `<folder>/<model>/<model>.ino` and its `src/`; return the sketch's folder.
+
+    Args:
+        firmware: the bare image, for its generated headers and build hash.
+        sources: C files and headers of the model, as for `build_firmware`.
+    """
+    sketch = Path(folder) / firmware.model
+    board = firmware.board
+    runtime = [schema.FOLDER / name for name in RUNTIME_SOURCES if name not in LEFT_OUT]
+    headers = sorted(schema.FOLDER.glob("*.h"))
+    for source in [*map(Path, sources), *runtime, schema.chip_source(board), *headers]:
+        write_text(sketch / "src" / source.name, source.read_text())
+    write_text(sketch / "src" / "firmware_main.c", RENAMED_MAIN + MAIN.read_text())
+    for name in GENERATED:
+        text = (firmware.elf.parent / name).read_text()
+        text = text.replace(firmware.build, sketch_build(firmware.build))
+        write_text(sketch / "src" / name, text)
+    template = jinja2.Template(
+        (schema.FOLDER / "sketch.ino.j2").read_text(),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    write_text(sketch / f"{firmware.model}.ino", template.render(firmware=firmware))
+    return sketch
+
+
+def sketch_build(build: str) -> str:
+    """The sketch's build hash, from that of the bare image of the same sources and samples."""
+    return hashlib.sha256(f"sketch {build}".encode()).hexdigest()[:8]
