@@ -15,7 +15,7 @@ from tflm_reds.sim.op_table import NO_OPS
 from tflm_reds.sim.protocol import Limits
 from tflm_reds.sim.records import check_records, find_record, parse_records
 
-CORE = Path(__file__).with_name("arduino_core")
+CORE = Path(__file__).with_name("arduino")
 ARDUINO_FLAGS = ("-Os", "-funsigned-char")  # of ArduinoCore-mbed
 
 
@@ -36,7 +36,12 @@ def machine(firmware, sketch, tmp_path_factory):
     shutil.copytree(sketch, folder)
     (folder / "tiny.ino").rename(folder / "tiny.cpp")
     core = [schema.FOLDER / name for name in ("startup.c", "memory.c", "arithmetic.c")]
-    sources = [folder / "tiny.cpp", *(folder / "src").glob("*.c"), CORE / "core.cpp", *core]
+    sources = [
+        folder / "tiny.cpp",
+        *(folder / "src").glob("*.c"),
+        CORE / "records_on_board.cpp",
+        *core,
+    ]
     script = firmware.elf.parent / "linker.ld"
     features = firmware.board.core_features
     include = [CORE, folder / "src"]

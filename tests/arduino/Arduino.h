@@ -1,4 +1,4 @@
-/* Just enough of Arduino for the packages' sketch: Serial with a script to read, micros(). */
+/* Just enough of Arduino for our sketches: Serial with a script to read, micros(). */
 #ifndef ARDUINO_H_
 #define ARDUINO_H_
 
@@ -16,6 +16,7 @@ class SerialPort {
   void print(int value);
   void print(unsigned long value);
   void println(const char *text);
+  size_t write(const uint8_t *text, size_t length);
 };
 
 extern SerialPort Serial;

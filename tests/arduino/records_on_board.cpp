@@ -1,4 +1,4 @@
-/* Arduino's core on the bare board: its serial port is the chip's. */
+/* A sketch that prints records, on the bare board: its serial port is the chip's. */
 #include "Arduino.h"
 
 extern "C" {
@@ -16,6 +16,9 @@ size_t SerialPort::write(const uint8_t *text, size_t length) {
   chip_send(reinterpret_cast<const char *>(text), length);
   return length;
 }
+
+void setup();
+void loop();
 
 int main() {
   setup();
