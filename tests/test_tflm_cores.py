@@ -24,6 +24,11 @@ VARIABLES = 4096
 SETTER_LIMIT, FIRST_LIMIT = 16, 64  # instructions: ARCHITECTURE contract 6
 GUARDED_CORES = ("cortex-m0plus", "cortex-m4f")
 STANDARDS = ("gnu++14", "c++17")
+# The others have the same kernels: Cortex-M3 those of M0+, M7 those of M4.
+QEMU_CORES = [
+    pytest.param(core, marks=[pytest.mark.slow] * (core in ("cortex-m3", "cortex-m7f")))
+    for core in BOARDS
+]
 
 
 def compilers_of(core: str) -> list:
@@ -52,7 +57,7 @@ def test_all_subnets_in_unicorn(core, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which(PROGRAM) is None, reason=f"{PROGRAM} not installed")
-@pytest.mark.parametrize("core", BOARDS)
+@pytest.mark.parametrize("core", QEMU_CORES)
 def test_all_subnets_in_qemu(core, tmp_path):
     options = (SOURCES, tmp_path, INCLUDES, (*FLAGS, *STRICT))
     with QemuCortexM(*options, core=core, variables=VARIABLES) as machine:
