@@ -274,9 +274,9 @@ def test_only_the_first_op_latches_the_subnet(fake):
 def test_a_state_of_another_model_is_refused(fake):
     assert prepare(fake, 0, flexbuffer_map({**OPTIONS, "first": 0})) == 0
     three = {**OPTIONS, "inputs": [4, 4, 4], "outputs": [1, 2, 3]}
-    assert prepare(fake, 1, flexbuffer_map(three)) != 0  # the tables have two rows
+    assert prepare(fake, 1, flexbuffer_map(three)) != 0  # the tables are those of two
     fake.reds_tflm_error.restype = ctypes.c_char_p
-    assert b"row for each subnet" in fake.reds_tflm_error()
+    assert b"entries for each subnet" in fake.reds_tflm_error()
 
 
 def test_an_input_tensor_selects_before_any_state(fake):

@@ -13,14 +13,14 @@ namespace {
 
 constexpr int kFeatures = 4;
 constexpr int kUnits = 3;
-constexpr int kSubnets = 2;
+constexpr int kEntries = 4; /* subnets of 1 and 3 units */
 constexpr int kOutput = 5;
 constexpr int kTensors = 7;
 
 /* TfLiteIntArray: the size, then the values. */
 int input_dims[] = {2, 1, kFeatures};
 int weights_dims[] = {2, kUnits + 1, kFeatures}; /* an even number of rows */
-int table_dims[] = {2, kSubnets, kUnits};
+int table_dims[] = {1, kEntries};
 int output_dims[] = {2, 1, kUnits};
 int subnet_dims[] = {1, 1};
 int inputs[] = {5, 0, 1, 2, 3, 4};
@@ -31,10 +31,9 @@ int8_t input_data[kFeatures] = {1, 2, 3, 4};
 /* Rows of 1, 2 and 3: each pair of bytes is 256 * odd row + even row. */
 alignas(4) int8_t weights_data[(kUnits + 1) * kFeatures] = {1, 2, 1, 2, 1, 2, 1, 2,
                                                             3, 0, 3, 0, 3, 0, 3, 0};
-int32_t bias_data[kSubnets * kUnits] = {0, 0, 0, 10, 10, 10};
-int32_t multiplier_data[kSubnets * kUnits] = {1 << 30, 1 << 30, 1 << 30,
-                                              1 << 30, 1 << 30, 1 << 30};
-int8_t shift_data[kSubnets * kUnits] = {1, 1, 1, 1, 1, 1};
+int32_t bias_data[kEntries] = {0, 10, 10, 10};
+int32_t multiplier_data[kEntries] = {1 << 30, 1 << 30, 1 << 30, 1 << 30};
+int8_t shift_data[kEntries] = {1, 1, 1, 1};
 int32_t subnet_data = 0; /* the input tensor that selects */
 
 TfLiteIntArray* Dims(int* dims) { return reinterpret_cast<TfLiteIntArray*>(dims); }

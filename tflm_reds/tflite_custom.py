@@ -19,7 +19,7 @@ from tflm_reds.reference import mean_multiplier
 from tflm_reds.tflite_schema import OperatorSpec, TensorSpec, flexbuffer_map
 from tflm_reds.tflite_stock import constant
 
-OPTIONS_VERSION = 4
+OPTIONS_VERSION = 5
 """Version of the custom ops' options; codegen/tflm/reds_options.h reads them."""
 
 CUSTOM_KINDS = (
@@ -67,7 +67,7 @@ def custom_operator(
 
 
 def _constants(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
-    """The one weight set, and tables [subnets or 1, output channels]; slopes; a lookup table."""
+    """The one weight set, and tables of every subnet's active channels; slopes; a lookup table."""
     if op.kind == "PRELU":
         return [constant(op, "slopes", op.weights)]
     if op.kind in TABLES:
@@ -144,12 +144,9 @@ def _factors(net: QuantizedNet, op: QuantOp) -> dict[str, list[int]]:
 
 
 def _table(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """int32 [subnets, full output channels], rows of narrower subnets filled up with zeros.
+    """int32: the rows of all subnets, one value for each active channel, one after the other.
 
-    One row if it serves all subnets.
+    The last row alone if it serves all subnets.
     """
     rows = rows[-1:] if are_prefixes(rows) else rows
-    table = np.zeros((len(rows), len(rows[-1])), np.int32)
-    for subnet, row in enumerate(rows):
-        table[subnet, : len(row)] = row
-    return table
+    return np.concatenate(rows).astype(np.int32)

@@ -42,8 +42,8 @@ def write_reds_model(
 ) -> Path:
     """Write all subnets of `net` as one .tflite: our custom ops, and stock ops between them.
 
-    One weight set, full static shapes, tables with a row for each subnet or one that all share. The
-    ops are in codegen/tflm; which subnet runs is chosen at run time (reds_tflm.h).
+    One weight set, full static shapes, tables with entries for each subnet or some that all share.
+    The ops are in codegen/tflm; which subnet runs is chosen at run time (reds_tflm.h).
 
     Args:
         optimize: "speed" gives convolutions more scratch memory than "ram" (`lower.SLACK`).

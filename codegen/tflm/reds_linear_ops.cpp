@@ -5,8 +5,8 @@
  *            [out, 9] for the kernel of 3x3 windows; else [rows, bytes of a row], packed as
  *            reds_block.h says, aligned to 4 bytes; the inputs of a flattened tensor are
  *            channel-major
- *          2 bias int32, 3 multiplier int32, 4 shift int8: [K, out], a row for each subnet, or
- *            [1, out], a row whose beginning serves every subnet
+ *          2 bias int32, 3 multiplier int32, 4 shift int8: the subnets' entries one after the
+ *            other, one for each active channel, or [out] that serve every subnet by their beginning
  * output   activations int8, full shape; the inactive channels hold the zero point
  *
  * Shapes never change at run time. One prepared node (OpData) serves every subnet. */
@@ -64,12 +64,13 @@ struct Call {
   int8_t* output;
 };
 
-/* The entries of `subnet` in a table. */
+/* The entries of `subnet` in a table; without sharing they begin at `first`. */
 template <typename T>
-const T* Row(Context* context, Node* node, InputIndex index, int32_t subnet) {
+const T* Entries(Context* context, Node* node, const OpData& data, InputIndex index,
+                 int32_t first) {
   const TfLiteEvalTensor* table = GetEvalInput(context, node, index);
-  const int* dims = table->dims->data;
-  return GetTensorData<T>(table) + (dims[0] == 1 ? 0 : subnet * dims[1]);
+  const bool is_shared = table->dims->data[0] == data.output.channels;
+  return GetTensorData<T>(table) + (is_shared ? 0 : first);
 }
 
 Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) {
@@ -78,9 +79,11 @@ Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) 
   call.scratch.buffer =
       data.scratch == kNoScratch ? nullptr : micro->GetScratchBuffer(data.scratch);
   call.scratch.size = data.scratch_bytes;
-  call.requantisation.multiplier = Row<int32_t>(context, node, kMultiplier, subnet);
-  call.requantisation.shift = Row<int8_t>(context, node, kShift, subnet);
-  call.bias = Row<int32_t>(context, node, kBias, subnet);
+  int32_t first = 0;
+  for (int32_t k = 0; k < subnet; ++k) first += data.options.outputs[k];
+  call.requantisation.multiplier = Entries<int32_t>(context, node, data, kMultiplier, first);
+  call.requantisation.shift = Entries<int8_t>(context, node, data, kShift, first);
+  call.bias = Entries<int32_t>(context, node, data, kBias, first);
   call.weights = GetTensorData<int8_t>(GetEvalInput(context, node, kWeights));
   call.input = GetTensorData<int8_t>(GetEvalInput(context, node, kInput));
   call.output = GetTensorData<int8_t>(GetEvalOutput(context, node, 0));

@@ -108,9 +108,12 @@ bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
   return is_depthwise ? ReadDepthwiseWeights(weights, data) : ReadPackedWeights(weights, data);
 }
 
+/* Entries for each subnet's active channels, or one for each channel that all share. */
 bool IsTable(const TfLiteEvalTensor* table, TfLiteType type, const OpData& data) {
-  if (!HasShape(table, type, 2) || table->dims->data[1] != data.output.channels) return false;
-  return table->dims->data[0] == data.options.subnet_count || table->dims->data[0] == 1;
+  if (!HasShape(table, type, 1)) return false;
+  int64_t entries = 0;
+  for (int32_t k = 0; k < data.options.subnet_count; ++k) entries += data.options.outputs[k];
+  return table->dims->data[0] == data.output.channels || table->dims->data[0] == entries;
 }
 
 /* Every width must lie inside the tensors: the kernels rely on it. */
@@ -164,12 +167,12 @@ const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
                 GetEvalOutput(context, node, 0), data)) {
     return "shapes of input, weights and output do not fit";
   }
+  if (!WidthsFit(*data)) return "a subnet is wider than the tensors";
   if (!IsTable(GetEvalInput(context, node, kBias), kTfLiteInt32, *data) ||
       !IsTable(GetEvalInput(context, node, kMultiplier), kTfLiteInt32, *data) ||
       !IsTable(GetEvalInput(context, node, kShift), kTfLiteInt8, *data)) {
-    return "tables have no row for each subnet, nor one for all";
+    return "tables have no entries for each subnet, nor some for all";
   }
-  if (!WidthsFit(*data)) return "a subnet is wider than the tensors";
   return nullptr;
 }
 

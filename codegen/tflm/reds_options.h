@@ -9,11 +9,11 @@
 
 namespace reds_options {
 
-constexpr int32_t kVersion = 4;
+constexpr int32_t kVersion = 5;
 constexpr int32_t kMaxSubnets = 64;
 constexpr int32_t kMaxInputs = 64;
 
-/* Version 4, a FlexBuffer map (see tflm_reds/tflite_custom.py, which writes it):
+/* Version 5, a FlexBuffer map (see tflm_reds/tflite_custom.py, which writes it):
  *   version, first, subnet_input, scratch       integers
  *   kernel, stride, dilation, padding, activation   vectors of 2
  *   positions                                   vector of one integer for each input
