@@ -20,7 +20,13 @@ from tflm_reds.report import Report, render_table
 from tflm_reds.report.model import report_from_dict
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/kernels.md", "docs/results.md", "docs/theory.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/governor.md",
+    "docs/kernels.md",
+    "docs/results.md",
+    "docs/theory.md",
+)
 BLOCK = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -255,6 +261,29 @@ def arena() -> str:
     return table([*header, "TFLM on a 64-bit host, B"], rows)
 
 
+def governor_replays() -> str:
+    """The governor beside every static choice on the example traces."""
+    rows = []
+    for row in read_rows("governor"):
+        if "policy" not in row:
+            continue
+        shown = [row[key] for key in ("accuracy", "accuracy_in_time")]
+        cells = [row["trace"], row["slowdown"], row["policy"]]
+        cells += [f"{100 * row['misses'] / row['requests']:.1f} %"]
+        cells += ["-" if value is None else f"{100 * value:.2f} %" for value in shown]
+        rows.append([*cells, f"{row['energy_mj']:.0f}", row["switches"]])
+    header = ["trace", "slowdown", "policy", "missed", "accuracy", "accuracy in time", "mJ"]
+    return table([*header, "switches"], rows)
+
+
+def governor_instructions() -> str:
+    """What a decision takes."""
+    keys = ("core", "compiler", "flags", "subnets", "choose", "measured")
+    rows = [[row[key] for key in keys] for row in read_rows("governor") if "core" in row]
+    header = [*keys[:4], "reds_governor_choose, at most", "reds_governor_measured, at most"]
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **KERNEL_TABLES,
     "digits": subnets_of("digits_ds_cnn"),
@@ -269,6 +298,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "choice": choice,
     "memory": memory,
     "arena": arena,
+    "governor_replays": governor_replays,
+    "governor_instructions": governor_instructions,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
     **{f"accuracy_ten_{name}": accuracy_of(name, ten=True) for name in PAPER},

@@ -15,6 +15,7 @@ from keras_models import data, make
 
 from tflm_reds import build, device, stages
 from tflm_reds.codegen import toolchain
+from tflm_reds.codegen.governor.files import worthwhile
 from tflm_reds.errors import QuantizationError
 from tflm_reds.report import Report
 from tflm_reds.report.costs import subnet_costs
@@ -104,7 +105,7 @@ def test_sources_hold_the_governor_and_its_costs(built):
     sources, report = built / "src", Report.load(built / "report.json")
     assert "uint32_t speed" in (sources / "reds_governor.h").read_text()
     table = (sources / "built_costs.c").read_text()
-    for cost in subnet_costs(report):
+    for cost in worthwhile(subnet_costs(report)):
         assert f"{{{cost.subnet}, {cost.time_us}, {cost.energy_uj}, " in table
         low, high = report.subnets[cost.subnet].ms_modelled
         assert 1000 * low < 1000 * high <= cost.time_us < 1000 * high + 1

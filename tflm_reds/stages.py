@@ -11,7 +11,7 @@ import numpy as np
 from tflm_reds.boards.schema import Board, load_board
 from tflm_reds.codegen.arduino_sketch import write_sketch
 from tflm_reds.codegen.firmware import Firmware, Samples, SubnetSize, build_firmware
-from tflm_reds.codegen.governor.files import write_costs, write_governor
+from tflm_reds.codegen.governor.files import worthwhile, write_costs, write_governor
 from tflm_reds.codegen.host import HostLibrary
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.program import Program, arena_bytes, flash_bytes
@@ -169,7 +169,8 @@ def add_governor(report: Report, board: Board, sources: Path) -> None:
     """The governor's C files, and the costs of the subnets where their times were modelled."""
     write_governor(sources)
     if costs := subnet_costs(report):
-        write_costs(report.model, board, costs, report.subnets[0].samples or 0, sources)
+        samples = report.subnets[0].samples or 0
+        write_costs(report.model, board, worthwhile(costs), samples, sources)
 
 
 def make_tuning(

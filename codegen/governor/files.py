@@ -1,9 +1,10 @@
 """The governor's C files: its code, and the generated table of what each subnet costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -24,8 +25,8 @@ class SubnetCost:
 
     Attributes:
         subnet: its index.
-        time_us, energy_uj: at most HIGHEST_COST.
-        accuracy_permille: 0 if it was not measured.
+        time_us, energy_uj: at most HIGHEST_COST; an unknown energy is 0 and limits nothing.
+        accuracy_permille: 0 if it is not known.
     """
 
     subnet: int
@@ -99,12 +100,13 @@ def write_costs(
     name = identifier(model, "model")
     values = {"name": name, "board": board, "costs": costs, "samples": samples}
     return [
-        write_text(Path(folder) / f"{name}_costs.{kind}", _render(f"costs.{kind}.j2", values))
+        write_text(Path(folder) / f"{name}_costs.{kind}", render(f"costs.{kind}.j2", values))
         for kind in ("c", "h")
     ]
 
 
-def _render(template: str, values: dict) -> str:
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """The text of one of this folder's templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,

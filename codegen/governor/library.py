@@ -12,6 +12,8 @@ from tflm_reds.errors import DataError
 KERNELS = FOLDER.parent / "kernels"
 UNLIMITED = 0xFFFFFFFF
 """REDS_UNLIMITED of reds_governor.h."""
+LIMITS = ("deadline_us", "energy_uj", "battery_permille")
+"""The fields of reds_available."""
 
 
 class _Cost(ctypes.Structure):
@@ -28,11 +30,7 @@ class _Cost(ctypes.Structure):
 class _Available(ctypes.Structure):
     """reds_available of reds_governor.h."""
 
-    _fields_ = (
-        ("deadline_us", ctypes.c_uint32),
-        ("energy_uj", ctypes.c_uint32),
-        ("battery_permille", ctypes.c_uint32),
-    )
+    _fields_ = tuple((name, ctypes.c_uint32) for name in LIMITS)
 
 
 class _State(ctypes.Structure):

@@ -31,8 +31,8 @@ extern "C" {
 typedef struct {
   int32_t subnet;
   uint32_t time_us;
-  uint32_t energy_uj;
-  uint32_t accuracy_permille; /* for the reader; 0: not measured */
+  uint32_t energy_uj;         /* 0: not known; it then limits nothing */
+  uint32_t accuracy_permille; /* 0: not known; for the reader */
 } reds_cost;
 
 /* What the next inference may cost; REDS_UNLIMITED where nothing limits it. Limits of 2^30 us

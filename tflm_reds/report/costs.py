@@ -2,26 +2,23 @@
 
 import math
 
-from tflm_reds.codegen.governor.files import SubnetCost, worthwhile
+from tflm_reds.codegen.governor.files import SubnetCost
 from tflm_reds.report.model import Report
 
 
 def subnet_costs(report: Report) -> tuple[SubnetCost, ...]:
-    """Of the subnets worth choosing: upper ends of modelled time and energy, int8 accuracy.
+    """Of each subnet: upper ends of the modelled time and energy, rounded up, and int8 accuracy.
 
-    Empty where a time was not modelled.
+    Empty where no time was modelled; energy and accuracy are 0 where they are not known.
     """
-    rows = report.subnets
-    if any(row.ms_modelled is None or row.energy_uj_modelled is None for row in rows):
+    if any(row.ms_modelled is None for row in report.subnets):
         return ()
-    return worthwhile(
-        [
-            SubnetCost(
-                subnet=row.index,
-                time_us=math.ceil(1000 * row.ms_modelled[1]),
-                energy_uj=math.ceil(row.energy_uj_modelled[1]),
-                accuracy_permille=round(1000 * (row.accuracy_int8 or 0)),
-            )
-            for row in rows
-        ]
+    return tuple(
+        SubnetCost(
+            subnet=row.index,
+            time_us=math.ceil(1000 * row.ms_modelled[1]),
+            energy_uj=math.ceil(row.energy_uj_modelled[1]) if row.energy_uj_modelled else 0,
+            accuracy_permille=round(1000 * (row.accuracy_int8 or 0)),
+        )
+        for row in report.subnets
     )
