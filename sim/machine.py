@@ -1,12 +1,12 @@
 """One Cortex-M in Unicorn with exactly a board's memory; faults become named errors."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import unicorn
 from unicorn import arm_const
 
-from tflm_reds.boards.schema import Board
+from tflm_reds.boards.schema import Board, Memory
 from tflm_reds.errors import SimulationError
 from tflm_reds.sim.chips import PAGE, find_bank, pages, serve_chip
 from tflm_reds.sim.counting import make_counter
@@ -101,6 +101,15 @@ class Machine:
     def write_word(self, address: int, value: int) -> None:
         """Set a 32-bit word."""
         self.write(address, struct.pack("<I", value & 0xFFFFFFFF))
+
+    def watch(self, region: Memory, on_access: Callable[[bool, int], None]) -> None:
+        """Call `on_access(is_write, address)` on every data access to `region` from now on."""
+
+        def hook(_engine, access, address, _size, _value, _) -> None:
+            on_access(access == unicorn.UC_MEM_WRITE, address)
+
+        kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+        self._engine.hook_add(kinds, hook, begin=region.origin, end=region.end - 1)
 
     def boot(self, limits: Limits) -> None:
         """Run from the vector table until the firmware halts.
