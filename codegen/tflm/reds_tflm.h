@@ -25,9 +25,10 @@
 #include "tensorflow/lite/micro/kernels/kernel_util.h"
 #include "tensorflow/lite/micro/micro_context.h"
 
-/* Trees before October 2026 change the layout of their tensors with this macro. */
+/* Trees before October 2026 change the layout of their tensors with this macro. Arduino's libraries
+ * are compiled without it, because a sketch cannot set macros. */
 #if defined(TENSORFLOW_LITE_CORE_C_COMMON_H_) || defined(TENSORFLOW_LITE_C_COMMON_H_)
-#ifndef TF_LITE_STATIC_MEMORY
+#if !defined(TF_LITE_STATIC_MEMORY) && !defined(ARDUINO)
 #error "This TFLM tree needs -DTF_LITE_STATIC_MEMORY, as its library was compiled with"
 #endif
 #endif
