@@ -59,6 +59,7 @@ class BuildOptions:
     tflm: bool = True
     package: Sequence[str] = ()
     standalone: bool = False
+    tflm_tree: Path | None = None
     device: DeviceOptions = field(default_factory=DeviceOptions)
     quiet: bool = False
 

@@ -16,6 +16,7 @@ from tflm_reds.errors import DataError, ModelError, PackageError, RedsError
 from tflm_reds.files import staged_folder, write_bytes
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report.model import Report
+from tflm_reds.tflm_tree import compile_with_tree
 
 KIBIBYTE = 1024
 
@@ -25,6 +26,7 @@ def package(
     kinds: Sequence[str],
     standalone: bool = False,
     out: str | Path | None = None,
+    tflm_tree: Path | None = None,
 ) -> list[Path]:
     """Package a finished build; nothing is trained, quantised or simulated again.
 
@@ -36,6 +38,7 @@ def package(
         standalone: the executor alone; otherwise custom ops for a TensorFlow Lite Micro that the
             user has.
         out: default: the folder `packages` in `build`. Each package is <out>/<kind>/<name>_model.
+        tflm_tree: compile the package of kind "cmake" against this source tree of TFLM.
 
     Returns:
         The folders of the packages.
@@ -44,7 +47,7 @@ def package(
         PackageError: for an unknown kind, a name that it does not allow, or a folder that holds no
             build of this version.
         ToolchainError: without `standalone`, if TFLM's interpreter cannot be had, which measures
-            the arena.
+            the arena; if the package does not compile with `tflm_tree`.
         OutputError: if `out` cannot be written, or a folder of that name holds other things.
     """
     build = Path(build)
@@ -52,11 +55,15 @@ def package(
         return []
     for kind in kinds:
         check_kind(kind)
+    _check_tree(tflm_tree, kinds, standalone)
     net = _load_net(build)
     samples = _load_samples(net, build)
     content = _standalone(net, samples, build) if standalone else _for_tflm(net, samples, build)
     out = build / "packages" if out is None else Path(out)
-    return [write_package(content, kind, out / kind / content.name) for kind in kinds]
+    folders = [write_package(content, kind, out / kind / content.name) for kind in kinds]
+    if tflm_tree:
+        compile_with_tree(folders[list(kinds).index("cmake")], tflm_tree)
+    return folders
 
 
 def write_package(content: PackageContent, kind: str, folder: Path) -> Path:
@@ -68,7 +75,9 @@ def write_package(content: PackageContent, kind: str, folder: Path) -> Path:
     return folder
 
 
-def check_packages(name: str, kinds: Sequence[str], standalone: bool) -> None:
+def check_packages(
+    name: str, kinds: Sequence[str], standalone: bool, tflm_tree: Path | None = None
+) -> None:
     """Find before hours of training what `package` would refuse after them.
 
     Raises:
@@ -78,8 +87,17 @@ def check_packages(name: str, kinds: Sequence[str], standalone: bool) -> None:
 
     for kind in kinds:
         check_name(f"{name}_model", kind)
+    _check_tree(tflm_tree, kinds, standalone)
     if kinds and not standalone:
         find_wheel()
+
+
+def _check_tree(tflm_tree: Path | None, kinds: Sequence[str], standalone: bool) -> None:
+    if tflm_tree and (standalone or "cmake" not in kinds):
+        raise PackageError(
+            f"--tflm {tflm_tree} compiles the CMake package of custom ops: give --package cmake, "
+            "without --standalone."
+        )
 
 
 def _load_net(build: Path) -> QuantizedNet:
@@ -171,13 +189,22 @@ def add_package_arguments(parser, required: bool = False) -> None:
         help="packages hold the executor and need nothing else; by default they hold custom ops "
         "for a TensorFlow Lite Micro that you have",
     )
+    parser.add_argument(
+        "--tflm",
+        dest="tflm_tree",
+        type=Path,
+        metavar="DIR",
+        help="compile the CMake package with this source tree of TensorFlow Lite Micro",
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status (0, or the error's `exit_code`)."""
     parsed = parse_arguments(arguments)
     try:
-        folders = package(parsed.build, parsed.package, parsed.standalone, parsed.out)
+        folders = package(
+            parsed.build, parsed.package, parsed.standalone, parsed.out, parsed.tflm_tree
+        )
     except RedsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code

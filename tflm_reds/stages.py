@@ -53,7 +53,8 @@ def build(options: BuildOptions) -> Report:
     with staged_folder(options.folder, marker="report.json") as folder:
         task = load_task(options)
         check_int8_form(task.graph)  # before hours of training
-        check_packages(network_name(options), options.package, options.standalone)
+        tree = options.tflm_tree
+        check_packages(network_name(options), options.package, options.standalone, tree)
         nested = make_nested(task, options, progress)
         nested.save(folder / "nested.keras")
         nested.plan.save(folder / "plan.json")
@@ -65,7 +66,7 @@ def build(options: BuildOptions) -> Report:
         write_text(folder / "report.md", render_markdown(report))
         add_governor(report, board, folder / "src")
         np.save(folder / "samples.npy", facts.firmware.samples.inputs.reshape(-1, *net.input.shape))
-    package(options.folder, options.package, options.standalone)
+    package(options.folder, options.package, options.standalone, tflm_tree=tree)
     return report
 
 
