@@ -1,6 +1,7 @@
 """Runs the generated Robot Framework suite in Renode, where it is installed."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +27,13 @@ class RenodeVerdict:
     message: str
 
 
-def check_in_renode(firmware: Firmware, instructions: int, folder: Path) -> RenodeVerdict:
+def check_in_renode(
+    firmware: Firmware, sources: Sequence[Path], instructions: int, folder: Path
+) -> RenodeVerdict:
     """Write the image's suite into `folder`, and run it if the board and this host can.
 
     Args:
+        sources: of the model.
         instructions: that the whole run takes, as counted in Unicorn.
 
     Raises:
@@ -37,7 +41,7 @@ def check_in_renode(firmware: Firmware, instructions: int, folder: Path) -> Reno
     """
     if not firmware.board.renode.platform:
         return RenodeVerdict(None, unknown_board(firmware.board))
-    write_renode_files(firmware, instructions, folder)
+    write_renode_files(firmware, sources, instructions, folder)
     verdict = run_renode(folder, firmware.elf)
     if verdict.passed is False:
         raise SimulationError(verdict.message)

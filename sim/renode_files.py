@@ -4,6 +4,7 @@ They keep to what was seen to work in Renode 1.16.1: four-space indents, an `ini
 the platform's download, virtual-time limits, ${ELF} from the command line.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -14,6 +15,7 @@ from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.errors import SimulationError
 from tflm_reds.files import write_bytes, write_text
 from tflm_reds.sim.elf import Elf
+from tflm_reds.sim.renode_governor import build_governor_image
 
 VERSION = "1.16.1"
 TEMPLATES = Path(__file__).resolve().parent
@@ -21,15 +23,19 @@ MARGIN = 2.0
 SECONDS_A_RECORD = 0.02  # 200 characters at 115200 baud
 
 
-def write_renode_files(firmware: Firmware, instructions: int, folder: str | Path) -> list[Path]:
-    """Write `<board>.repl`, `<model>.resc`, `<model>.robot` and `<model>_faulty.elf`.
+def write_renode_files(
+    firmware: Firmware, sources: Sequence[Path], instructions: int, folder: str | Path
+) -> list[Path]:
+    """Write `<board>.repl`, `<model>.resc`, `<model>.robot` and the images that the suite runs.
 
     Args:
+        sources: of the model, for the image with the governor.
         instructions: that the whole run takes, as counted in Unicorn; sets the time limits.
         folder: best the one of the ELF file; elsewhere, pass `--variable ELF:...`.
 
     Returns:
-        Paths of the four files, in this order.
+        Paths of the platform, the script, the suite, and the images `<model>_faulty.elf` and
+        `governor/<model>.elf`.
 
     Raises:
         SimulationError: if Renode does not know the board.
@@ -41,6 +47,7 @@ def write_renode_files(firmware: Firmware, instructions: int, folder: str | Path
     records = sum(map(len, results)) + 6
     seconds = instructions / board.clock_hz + records * SECONDS_A_RECORD
     faulty = folder / f"{firmware.model}_faulty.elf"
+    governor = build_governor_image(firmware, sources, folder / "governor")
     values = {
         "firmware": firmware,
         "board": board,
@@ -50,6 +57,7 @@ def write_renode_files(firmware: Firmware, instructions: int, folder: str | Path
         "results": results,
         "faulty": faulty.name,
         "faulty_line": _faulty_line(firmware),
+        "governor": governor,
     }
     names = {
         "renode_board.repl.j2": f"{board.name}.repl",
@@ -65,7 +73,7 @@ def write_renode_files(firmware: Firmware, instructions: int, folder: str | Path
         write_text(folder / name, environment.get_template(template).render(values))
         for template, name in names.items()
     ]
-    return [*texts, write_bytes(faulty, faulty_image(firmware))]
+    return [*texts, write_bytes(faulty, faulty_image(firmware)), governor.elf]
 
 
 def unknown_board(board: Board) -> str:

@@ -20,24 +20,29 @@ def firmware(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def suite(firmware):
-    return write_renode_files(firmware, 100_000, firmware.elf.parent)[2]
+def sources(firmware):
+    return [*(firmware.elf.parents[1] / "sources").iterdir()]
+
+
+@pytest.fixture(scope="module")
+def suite(firmware, sources):
+    return write_renode_files(firmware, sources, 100_000, firmware.elf.parent)[2]
 
 
 def test_board_that_renode_does_not_know(firmware, tmp_path):
     board = replace(firmware.board, renode=Renode(missing="it has no file for the chip"))
     unknown = replace(firmware, board=board)
     with pytest.raises(SimulationError, match="does not know nano33ble: it has no file"):
-        write_renode_files(unknown, 1000, tmp_path)
-    verdict = check_in_renode(unknown, 1000, tmp_path)
+        write_renode_files(unknown, [], 1000, tmp_path)
+    verdict = check_in_renode(unknown, [], 1000, tmp_path)
     assert verdict.passed is None and "does not know nano33ble" in verdict.message
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failing_suite_fails_the_build(firmware, tmp_path, monkeypatch):
+def test_a_failing_suite_fails_the_build(firmware, sources, tmp_path, monkeypatch):
     fake_program(tmp_path, "renode-test", "echo 'Subnet 1 FAILED'; exit 1", monkeypatch)
     with pytest.raises(SimulationError, match="Subnet 1 FAILED"):
-        check_in_renode(firmware, 1000, tmp_path)
+        check_in_renode(firmware, sources, 1000, tmp_path)
     assert (tmp_path / "tiny.robot").exists()
 
 

@@ -147,7 +147,7 @@ def measure(
         differences = verify(net, x, implementations)
         progress.say(f"zero differing bytes: {', '.join(['numpy', *differences])}")
     with progress.stage("Renode suite"):
-        verdict = check_in_renode(firmware, run.instructions, folder / "firmware")
+        verdict = check_in_renode(firmware, sources, run.instructions, folder / "firmware")
         notes.append(verdict.message)
     return BuildFacts(
         program=program,
