@@ -26,9 +26,9 @@
 #include "tensorflow/lite/micro/micro_context.h"
 
 /* Trees before October 2026 change the layout of their tensors with this macro. Arduino's libraries
- * are compiled without it, because a sketch cannot set macros. */
+ * and Zephyr's module are compiled without it. */
 #if defined(TENSORFLOW_LITE_CORE_C_COMMON_H_) || defined(TENSORFLOW_LITE_C_COMMON_H_)
-#if !defined(TF_LITE_STATIC_MEMORY) && !defined(ARDUINO)
+#if !defined(TF_LITE_STATIC_MEMORY) && !defined(ARDUINO) && !defined(__ZEPHYR__)
 #error "This TFLM tree needs -DTF_LITE_STATIC_MEMORY, as its library was compiled with"
 #endif
 #endif
