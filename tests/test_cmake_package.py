@@ -103,7 +103,7 @@ def test_with_tflm(tmp_path):
     content = packages.for_tflm(random_nets.ds_cnn(), tmp_path)
     folder = write_package(content, "cmake", tmp_path / content.name)
     done = configure(folder, tmp_path / "without")
-    assert done.returncode != 0 and "-DTFLM_DIR=<source tree>" in done.stderr
+    assert done.returncode != 0 and "-DTFLM_DIR=" in done.stderr
     flags = {"CMAKE_CXX_FLAGS": "-DREDS_TFLM_ABI=1 -Wall -Wextra", "TFLM_DIR": DECLARATIONS}
     succeed(configure(folder, tmp_path / "build", **flags))
     succeed(build(tmp_path / "build"))

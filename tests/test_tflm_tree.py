@@ -37,6 +37,9 @@ def tree(tmp_path) -> Path:
     header = root / MICRO_CONTEXT
     first = "#define REDS_TFLM_ABI 1\n#define TENSORFLOW_LITE_C_COMMON_H_\n"
     header.write_text(first + header.read_text())
+    schema = root / "tensorflow" / "lite" / "schema" / "schema_generated.h"
+    schema.parent.mkdir()
+    schema.touch()
     flatbuffers = root / "third_party" / "flatbuffers" / "include" / FLATBUFFERS
     flatbuffers.parent.mkdir(parents=True)
     flatbuffers.write_text("#define FLATBUFFERS_FLATBUFFERS_H_\n")
