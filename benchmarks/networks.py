@@ -71,7 +71,8 @@ def main() -> None:
             flags = [str(run), "--dataset", ZOO[name].dataset, "--name", name, "--epochs", "0"]
         flags += ["--epochs", str(arguments.epochs)] if arguments.epochs is not None else []
         command = " ".join(["python -m tflm_reds.build", *flags, *["--data DIR"] * bool(flags)])
-        options = BuildOptions(**vars(parse_arguments(flags)) | {"data": arguments.data})
+        parsed = vars(parse_arguments(flags)) | {"data": arguments.data}
+        options = BuildOptions.from_arguments(parsed)
         row = build_row(name, options, command)
         if ZOO[name].pretrained:
             row |= canonical_accuracies(name, arguments.data)

@@ -17,6 +17,7 @@ from tflm_reds.files import write_text
 
 # Arduino's core brings its own, or has no use for them.
 LEFT_OUT = {"startup.c", "console.c", "stack.c", "memory.c", "arithmetic.c"}
+CONSOLE = "sketch_console.cpp"
 GENERATED = ("board.h", "firmware_model.h")
 # Arduino's core has a main() of its own.
 RENAMED_MAIN = "#define main firmware_main\n"
@@ -31,7 +32,8 @@ def write_sketch(firmware: Firmware, sources: Iterable[Path], folder: str | Path
     """
     sketch = Path(folder) / firmware.model
     board = firmware.board
-    runtime = [schema.FOLDER / name for name in RUNTIME_SOURCES if name not in LEFT_OUT]
+    names = [*(name for name in RUNTIME_SOURCES if name not in LEFT_OUT), CONSOLE]
+    runtime = [schema.FOLDER / name for name in names]
     headers = sorted(schema.FOLDER.glob("*.h"))
     for source in [*map(Path, sources), *runtime, schema.chip_source(board), *headers]:
         write_text(sketch / "src" / source.name, source.read_text())

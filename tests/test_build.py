@@ -16,7 +16,9 @@ from keras_models import data, make
 from tflm_reds import build, device, stages
 from tflm_reds.codegen import toolchain
 from tflm_reds.codegen.governor.files import worthwhile
+from tflm_reds.device_options import DeviceOptions
 from tflm_reds.errors import QuantizationError
+from tflm_reds.options import BuildOptions
 from tflm_reds.report import Report
 from tflm_reds.report.costs import subnet_costs
 
@@ -64,6 +66,20 @@ def test_the_folder_is_ready_to_be_flashed(built, tmp_path, monkeypatch):
     fake_program(tmp_path, "arduino-cli", f'echo "$@" >> {tmp_path}/calls', monkeypatch)
     assert device.main([str(built), "--flash", "--port", "COM3"]) == 0
     assert (tmp_path / "calls").read_text().endswith(f"{built / 'firmware/sketch/built'}\n")
+
+
+def test_options_for_a_board():
+    def options(*arguments):
+        parsed = build.parse_arguments(["net.keras", *arguments])
+        return BuildOptions.from_arguments(vars(parsed))
+
+    assert options().device == DeviceOptions() and not options().device
+    assert options("--flash").device == DeviceOptions(upload=True)
+    assert options("--flash").flash is None
+    assert options("--flash", "65536").flash == [65536]  # a budget
+    assert not options("--flash", "65536").device
+    given = options("--flash", "--bare", "--serial", "/dev/ttyUSB0", "--seconds", "9").device
+    assert given == DeviceOptions(True, True, None, "/dev/ttyUSB0", 9.0)
 
 
 def test_report_has_the_agreed_names_and_consistent_numbers(built):

@@ -12,12 +12,11 @@ import pytest
 from fake_program import fake_program
 from finished_build import finished_build
 
-from tflm_reds import build as build_command
 from tflm_reds import device, serial_console
 from tflm_reds.boards.schema import FOLDER
 from tflm_reds.codegen.arduino_sketch import sketch_build
 from tflm_reds.device import use_device
-from tflm_reds.device_options import DeviceOptions, take_device_options
+from tflm_reds.device_options import DeviceOptions
 from tflm_reds.errors import DeviceError, SimulationError, ToolchainError
 from tflm_reds.report import Report
 from tflm_reds.sim.records import parse_records
@@ -186,18 +185,6 @@ def test_nothing_to_do(tmp_path, capsys):
     with pytest.raises(SystemExit):
         device.main([str(tmp_path)])
     assert "give --flash, --serial PORT, or both" in capsys.readouterr().err
-
-
-def test_options_of_the_build_command():
-    def options(*arguments):
-        values = vars(build_command.parse_arguments(["net.keras", *arguments]))
-        return take_device_options(values), values["flash"]
-
-    assert options() == (DeviceOptions(), None) and not options()[0]
-    assert options("--flash") == (DeviceOptions(upload=True), None)
-    assert options("--flash", "65536") == (DeviceOptions(), [65536])  # a budget
-    given = options("--flash", "--bare", "--serial", "/dev/ttyUSB0", "--seconds", "9")[0]
-    assert given == DeviceOptions(True, True, None, "/dev/ttyUSB0", 9.0)
 
 
 def record_arguments(name: str, tmp_path, monkeypatch, then: str = "") -> None:

@@ -1,5 +1,6 @@
 """The Arduino sketch is a run of the same sources: on a stand-in for Arduino's core, in Unicorn."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def machine(firmware, sketch, tmp_path_factory):
     core = [schema.FOLDER / name for name in ("startup.c", "memory.c", "arithmetic.c")]
     sources = [
         folder / "tiny.cpp",
-        *(folder / "src").glob("*.c"),
+        *(folder / "src").glob("*.c*"),
         CORE / "records_on_board.cpp",
         *core,
     ]
@@ -80,3 +81,6 @@ def test_sketch_is_what_arduino_expects(sketch):
     assert "reds.c" in names and "tiny_model.c" in names and "chip_nrf52840.c" in names
     # Its core has these already.
     assert not {"startup.c", "memory.c", "main.c", "console.c"} & set(names)
+    # It declares the functions of an .ino again: none but these two, which have C++ linkage.
+    text = (sketch / "tiny.ino").read_text()
+    assert re.findall(r"^\w+ (\w+)\(.*\) {", text, re.MULTILINE) == ["setup", "loop"]

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from tflm_reds.device_options import add_device_arguments, take_device_options
+from tflm_reds.device_options import add_device_arguments
 from tflm_reds.errors import RedsError, ToolchainError
 from tflm_reds.package import add_package_arguments
 
@@ -229,8 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     # TensorFlow takes seconds to import: --help must not wait for it.
     from tflm_reds.options import BuildOptions
 
-    device = take_device_options(vars(parsed))
-    options = BuildOptions(**vars(parsed), device=device)
+    options = BuildOptions.from_arguments(vars(parsed))
     try:
         return _build(options)
     except RedsError as error:

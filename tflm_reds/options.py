@@ -1,6 +1,6 @@
 """What the build command was asked for, and the data and model that it stands for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import keras
 
 from tflm_reds.budget import Budget, combined_budgets
 from tflm_reds.datasets import Dataset, from_arrays, from_image_folder, load_dataset
-from tflm_reds.device_options import DeviceOptions
+from tflm_reds.device_options import DeviceOptions, take_device_options
 from tflm_reds.errors import DataError, ModelError
 from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import load_model, read_model
@@ -62,6 +62,13 @@ class BuildOptions:
     tflm_tree: Path | None = None
     device: DeviceOptions = field(default_factory=DeviceOptions)
     quiet: bool = False
+
+    @classmethod
+    def from_arguments(cls, values: Mapping[str, Any]) -> "BuildOptions":
+        """The options of a parsed command line, by name."""
+        values = dict(values)
+        device = take_device_options(values)
+        return cls(**values, device=device)
 
     @property
     def folder(self) -> Path:
