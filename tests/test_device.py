@@ -13,11 +13,12 @@ from fake_program import fake_program
 from finished_build import finished_build
 
 from tflm_reds import device, serial_console
-from tflm_reds.boards.schema import FOLDER
+from tflm_reds.boards.schema import FOLDER, available_boards, load_board
 from tflm_reds.codegen.arduino_sketch import sketch_build
 from tflm_reds.device import use_device
 from tflm_reds.device_options import DeviceOptions
 from tflm_reds.errors import DeviceError, SimulationError, ToolchainError
+from tflm_reds.programmer import TOOLS
 from tflm_reds.report import Report
 from tflm_reds.sim.records import parse_records
 from tflm_reds.sim.unicorn import UnicornSession
@@ -231,9 +232,18 @@ def board_file(tmp_path, flash: str):
 
 def test_flash_with_pyocd(build, tmp_path, monkeypatch):
     record_arguments("pyocd", tmp_path, monkeypatch)
-    board = board_file(tmp_path, "pyocd load --target stm32f407vg {elf}")
+    command = "pyocd flash --no-wait --target stm32f407vgtx"
+    assert load_board("stm32f4_disco").tools.flash == command + " {elf}"
+    board = board_file(tmp_path, command + " {elf}")
     assert device.main([str(build), "--flash", "--board", str(board)]) == 0
-    assert calls(tmp_path) == [f"pyocd load --target stm32f407vg {build}/firmware/tiny.elf"]
+    assert calls(tmp_path) == [f"{command} {build}/firmware/tiny.elf"]
+
+
+@pytest.mark.parametrize("name", available_boards())
+def test_every_tool_says_how_to_get_it(name):
+    command = load_board(name).tools.flash
+    assert not command or command.split()[0] in TOOLS
+    assert "pyocd" not in command or "--no-wait" in command  # else it waits for a probe for ever
 
 
 def test_a_board_without_a_tool(build, tmp_path):
@@ -271,4 +281,5 @@ def test_a_failing_upload(build, tmp_path, monkeypatch):
     record_arguments("bossac", tmp_path, monkeypatch, "echo 'No device found'; exit 1")
     with pytest.raises(DeviceError, match="exit code 1") as caught:
         use_device(build, DeviceOptions(upload=True, bare=True, port="ttyACM0"))
+    assert "two quick presses of reset" in str(caught.value)
     assert "No device found" in str(caught.value)

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from tflm_reds.boards.schema import Board
@@ -9,13 +10,38 @@ from tflm_reds.errors import DeviceError, ToolchainError
 from tflm_reds.sim.process import last_lines, run_program
 
 SECONDS = 600.0  # the first compilation of Arduino's core takes minutes
-HOW_TO_GET = {
-    "arduino-cli": "Install it from https://arduino.github.io/arduino-cli/latest/installation/ and "
-    "run `arduino-cli core install arduino:mbed_nano`.",
-    "bossac": "`arduino-cli core install arduino:mbed_nano` brings Arduino's version, which knows "
-    "the nRF52840: put ~/.arduino15/packages/arduino/tools/bossac/1.9.1-arduino2 on PATH.",
-    "pyocd": "Run `pip install pyocd`; for a chip that it does not list (`pyocd list --targets`) "
-    "also `pyocd pack install NAME`.",
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What to do where a tool is missing, and where it fails."""
+
+    how_to_get: str
+    on_failure: str
+
+
+UNKNOWN_TOOL = Tool("Install it.", "Is the board connected?")
+TOOLS = {
+    "arduino-cli": Tool(
+        "Install it from https://arduino.github.io/arduino-cli/latest/installation/ and run "
+        "`arduino-cli core install arduino:mbed_nano`.",
+        "Is the core there (`arduino-cli core install arduino:mbed_nano`), and the board at the "
+        "port?",
+    ),
+    "bossac": Tool(
+        "`arduino-cli core install arduino:mbed_nano` brings Arduino's version, which knows the "
+        "nRF52840: put ~/.arduino15/packages/arduino/tools/bossac/1.9.1-arduino2 on PATH.",
+        "Is the board in its bootloader (two quick presses of reset), and at the port?",
+    ),
+    "pyocd": Tool(
+        "Run `pip install pyocd`.",
+        "Is the probe connected? A target that pyOCD does not know comes with `pyocd pack install "
+        "TARGET`.",
+    ),
+    "picotool": Tool(
+        "Install it from https://github.com/raspberrypi/picotool.",
+        "Was BOOTSEL held while the board was plugged in?",
+    ),
 }
 
 
@@ -69,12 +95,13 @@ def _require_port(port: str | None, tool: str) -> None:
 
 
 def _run(command: list[str]) -> None:
-    tool = command[0]
-    if shutil.which(tool) is None:
-        raise ToolchainError(f"{tool} is not on PATH. {HOW_TO_GET.get(tool, 'Install it.')}")
+    name = command[0]
+    tool = TOOLS.get(name, UNKNOWN_TOOL)
+    if shutil.which(name) is None:
+        raise ToolchainError(f"{name} is not on PATH. {tool.how_to_get}")
     code, output = run_program(command, SECONDS, DeviceError)
     if code:
         raise DeviceError(
-            f"`{shlex.join(command)}` failed (exit code {code}). Is the board connected, and in "
-            f"its bootloader (two quick presses of reset)?\n{last_lines(output)}"
+            f"`{shlex.join(command)}` failed (exit code {code}). {tool.on_failure}\n"
+            f"{last_lines(output)}"
         )
