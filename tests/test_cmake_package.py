@@ -1,4 +1,4 @@
-"""The CMake package in real builds: host, Cortex-M, two models in one program, TFLM."""
+"""The CMake package in real builds: host, Cortex-M, two models; with TFLM: test_tflm_tree.py."""
 
 import shutil
 import struct
@@ -13,7 +13,6 @@ import random_nets
 from cmake_project import build, configure, succeed
 from packages import expected_lines, printed_lines
 
-from tflm_reds.codegen.tflm.library import DECLARATIONS
 from tflm_reds.package import write_package
 
 CONSUMER = Path(__file__).parent / "cmake"
@@ -97,13 +96,3 @@ def test_unknown_core(tmp_path):
     toolchain = folder / "cmake" / "arm-none-eabi.cmake"
     done = configure(folder, tmp_path / "b", CMAKE_TOOLCHAIN_FILE=toolchain, REDS_CORE="avr")
     assert done.returncode != 0 and "is none of cortex-m0, cortex-m0plus" in done.stderr
-
-
-def test_with_tflm(tmp_path):
-    content = packages.for_tflm(random_nets.ds_cnn(), tmp_path)
-    folder = write_package(content, "cmake", tmp_path / content.name)
-    done = configure(folder, tmp_path / "without")
-    assert done.returncode != 0 and "-DTFLM_DIR=" in done.stderr
-    flags = {"CMAKE_CXX_FLAGS": "-DREDS_TFLM_ABI=1 -Wall -Wextra", "TFLM_DIR": DECLARATIONS}
-    succeed(configure(folder, tmp_path / "build", **flags))
-    succeed(build(tmp_path / "build"))

@@ -1,0 +1,1 @@
+/* The library's header is as empty: it makes Arduino find the others. */
