@@ -32,11 +32,11 @@ class Record:
 
 def parse_records(console: str) -> tuple[Record, ...]:
     """The records among the lines of `console`; other output and cut-off lines are left out."""
-    return tuple(_parse_line(line) for line in console.split("\n")[:-1] if line.startswith(PREFIX))
+    lines = [line.split() for line in console.split("\n")[:-1] if line.startswith(PREFIX)]
+    return tuple(_record(*words) for _, *words in lines if words)
 
 
-def _parse_line(line: str) -> Record:
-    kind, *pairs = line.removeprefix(PREFIX).split()
+def _record(kind: str, *pairs: str) -> Record:
     return Record(kind, dict(pair.split("=", 1) for pair in pairs if "=" in pair))
 
 

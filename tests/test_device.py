@@ -104,6 +104,18 @@ def test_a_truncated_line_is_left_out(session, build, wire):
     assert low == high  # of the other sample alone
 
 
+def test_words_that_are_no_record(session, build, wire):
+    text = session.console.replace("REDS SWITCH", "REDS \nREDS\nREDS RESU\nREDS SWITCH")
+    assert read(build, wire, text).subnets[0].cycles_silicon
+
+
+def test_a_truncated_boot_record_begins_no_run(session, build, wire):
+    cut = session.console.replace(" ops=3", "").replace(" subnets=3", " subn")
+    with pytest.raises(DeviceError, match="no boot record"):
+        read(build, wire, cut, seconds=1)
+    assert read(build, wire, cut + session.console).subnets[0].cycles_silicon
+
+
 def test_a_subnet_without_a_whole_line_has_no_value(session, build, wire):
     lines = [line for line in session.console.splitlines() if "RESULT subnet=1" not in line]
     report = read(build, wire, "\n".join(lines) + "\n")
@@ -113,7 +125,7 @@ def test_a_subnet_without_a_whole_line_has_no_value(session, build, wire):
 
 def test_a_missing_final_record(session, build, wire):
     before = (build / "report.json").read_text()
-    text = session.console[: session.console.index("REDS DONE") + 8]
+    text = session.console[: session.console.index("REDS DONE") + 19] + "\n"
     with pytest.raises(DeviceError, match=r"stopped at its record ARENA, before REDS DONE"):
         read(build, wire, text, seconds=1)
     assert (build / "report.json").read_text() == before

@@ -11,6 +11,12 @@ BAUD = 115200
 POLL_SECONDS = 0.1
 APPEAR_SECONDS = 10.0  # a board with native USB comes back after its reset
 LAST = ("DONE", "FAULT")
+# The last key that the firmware prints, and those that are read.
+NEEDED = {
+    "BOOT": ("build", "ops"),
+    "RESULT": ("subnet", "sample", "crc", "expected", "cycles", "failed"),
+    "DONE": ("failures",),
+}
 
 
 class SerialConsole:
@@ -56,7 +62,8 @@ class SerialConsole:
     def read_run(self, build: str, seconds: float) -> tuple[Record, ...]:
         """The records of one whole run of the image `build`, from its BOOT to its DONE or FAULT.
 
-        What other images print before it, and a run that had begun already, are left out.
+        What other images print before it, a run that had begun already, and records that were cut
+        off on the way are left out.
 
         Raises:
             DeviceError: if there is no such run within `seconds`; tells what was seen.
@@ -68,7 +75,7 @@ class SerialConsole:
                 text += self._stream.read(max(self._stream.in_waiting, 1)).decode(errors="replace")
             except self._errors as error:
                 raise self._error("was lost", error) from error
-            run = run_of(parse_records(text.replace("\r", "")), build)
+            run = run_of(whole_records(text), build)
             if run and run[-1].kind in LAST:
                 return run
         raise DeviceError(_nothing_whole(text, run, self.port, build, seconds))
@@ -78,6 +85,15 @@ class SerialConsole:
             f"The serial port {self.port} {what} ({error}). Is the board connected, and no other "
             "program (a serial monitor) at the port?"
         )
+
+
+def whole_records(text: str) -> tuple[Record, ...]:
+    """The records in `text`, without those that lack a key or its value."""
+    return tuple(
+        record
+        for record in parse_records(text.replace("\r", ""))
+        if all(record.values.get(key) for key in NEEDED.get(record.kind, ()))
+    )
 
 
 def run_of(records: Iterable[Record], build: str) -> tuple[Record, ...]:
@@ -97,8 +113,8 @@ def run_of(records: Iterable[Record], build: str) -> tuple[Record, ...]:
 def _nothing_whole(text: str, run, port: str, build: str, seconds: float) -> str:
     if run:
         found = f"the run of build {build} stopped at its record {run[-1].kind}, before REDS DONE"
-    elif boot := find_record(parse_records(text), "BOOT"):
-        found = f"the board runs build {boot.values.get('build')}, not {build}: flash it (--flash)"
+    elif boot := find_record(whole_records(text), "BOOT"):
+        found = f"the board runs build {boot.values['build']}, not {build}: flash it (--flash)"
     elif text:
         found = f"{len(text)} characters, but no boot record. Press the board's reset button"
     else:

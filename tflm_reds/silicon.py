@@ -8,8 +8,6 @@ from tflm_reds.report import Report, SubnetRow
 from tflm_reds.report.model import SiliconRun
 from tflm_reds.sim.records import Record, check_records
 
-RESULT_KEYS = ("subnet", "sample", "cycles", "crc", "expected", "failed")
-
 
 def add_silicon(
     report: Report, board: Board, records: tuple[Record, ...], build: str, image: str
@@ -25,17 +23,9 @@ def add_silicon(
     Raises:
         SimulationError: if the run faulted or gave wrong results.
     """
-    records = tuple(record for record in records if _is_whole(record))
     check_records(records, build)
     rows = tuple(_row(row, board, records) for row in report.subnets)
     return replace(report, subnets=rows, silicon=SiliconRun(image, build))
-
-
-def _is_whole(record: Record) -> bool:
-    """Whether no key of a result was cut off on the way."""
-    if record.kind != "RESULT":
-        return True
-    return all(record.values.get(key) for key in RESULT_KEYS)
 
 
 def _row(row: SubnetRow, board: Board, records: Iterable[Record]) -> SubnetRow:
