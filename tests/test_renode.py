@@ -50,8 +50,10 @@ def files(session):
 
 def test_boards_that_renode_knows():
     assert BOARDS == ["nano33ble", "stm32f4_disco", "stm32f746g_disco"]
+    page = (Path(__file__).parents[1] / "docs" / "renode.md").read_text()
     for name in BOARDS:
         assert "renode" in load_board(name).tools.simulators
+        assert f"`{load_board(name).renode.platform}`" in page
 
 
 @pytest.mark.parametrize("name", sorted(set(available_boards()) - set(BOARDS)))
