@@ -1,17 +1,19 @@
 """Builds the bare-metal image of one model for one board."""
 
 import hashlib
+import shutil
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 
 from tflm_reds.boards import schema
 from tflm_reds.boards.schema import Board
-from tflm_reds.codegen.toolchain import Compiler, build_image, target_compiler
+from tflm_reds.codegen.toolchain import Compiler, compile_objects, link_image, target_compiler
 from tflm_reds.errors import BoardError, DataError
 from tflm_reds.files import atomic_path, write_bytes, write_text
 from tflm_reds.quantized import QuantizedNet
@@ -64,6 +66,7 @@ class Firmware:
     Attributes:
         elf, bin: the image for simulators, and for a programmer (from its lowest address on).
         build: 8 hex digits that change with any source, sample, board figure or compiler.
+        compiler, objects: what was linked; `relink` links it again.
         flash_bytes: from the image's origin to its end, initial values of variables included.
         ram_bytes: from the start of RAM to the last variable, the reserved stack included.
         samples: what main() runs and checks.
@@ -74,10 +77,16 @@ class Firmware:
     model: str
     build: str
     board: Board
-    toolchain: str
+    compiler: Compiler
+    objects: tuple[Path, ...] = field(repr=False)
     flash_bytes: int
     ram_bytes: int
     samples: Samples = field(repr=False)
+
+    @property
+    def toolchain(self) -> str:
+        """Name and version of the compiler."""
+        return self.compiler.version
 
 
 def build_firmware(
@@ -97,7 +106,7 @@ def build_firmware(
         sources: C files and headers of the model, as `write_sources` returns them.
         model: the C identifier that prefixes its symbols.
         samples: at least one; they are embedded in flash.
-        folder: receives `<model>.elf`, `<model>.bin` and the generated headers.
+        folder: receives `<model>.elf`, `<model>.bin`, the generated headers and `objects/`.
         sizes: of each subnet, to say which one would fit a board that is too small.
         flags: further compiler flags.
         main: the file with main(); by default it runs and checks the samples.
@@ -116,25 +125,51 @@ def build_firmware(
     build = _build_hash([*sources, *runtime, *templates], samples, board, compiler, flags)
     _write_generated(folder, model, build, samples, board)
     include = sorted({folder, schema.FOLDER, *(source.parent for source in sources)})
-    script, path = folder / "linker.ld", folder / f"{model}.elf"
-    with atomic_path(path) as temporary:
-        build_image(compiled, temporary, board.core_features, script, include, flags, compiler)
+    objects = folder / "objects"
+    shutil.rmtree(objects, ignore_errors=True)
+    objects.mkdir(parents=True)
+    compiled = compile_objects(compiled, objects, board.core_features, include, flags, compiler)
+    path = folder / f"{model}.elf"
+    unlinked = Firmware(
+        elf=path,
+        bin=path.with_suffix(".bin"),
+        model=model,
+        build=build,
+        board=board,
+        compiler=compiler,
+        objects=tuple(compiled),
+        flash_bytes=0,
+        ram_bytes=0,
+        samples=samples,
+    )
+    return _link(unlinked, sizes)
+
+
+def relink(firmware: Firmware, board: Board, folder: str | Path) -> Firmware:
+    """Link the objects of `firmware` for the memory of `board`, into `folder`.
+
+    The build hash stays that of `firmware`: it is the same code and the same data.
+
+    Raises:
+        BoardError: if they do not fit.
+        ToolchainError: if the linker refuses them.
+    """
+    elf = Path(folder) / firmware.elf.name
+    _write_templates(elf.parent, ["linker.ld"], {"board": board})
+    return _link(replace(firmware, board=board, elf=elf, bin=elf.with_suffix(".bin")))
+
+
+def _link(firmware: Firmware, sizes: Sequence[SubnetSize] = ()) -> Firmware:
+    """Link by the script beside the ELF file; the same with its sizes, which fit the board."""
+    board, script = firmware.board, firmware.elf.with_name("linker.ld")
+    with atomic_path(firmware.elf) as temporary:
+        link_image(firmware.objects, temporary, board.core_features, script, firmware.compiler)
         elf = Elf.load(temporary)
-        image = elf.flash_image(board.image_origin)
-        firmware = Firmware(
-            elf=path,
-            bin=path.with_suffix(".bin"),
-            model=model,
-            build=build,
-            board=board,
-            toolchain=compiler.version,
-            flash_bytes=len(image),
-            ram_bytes=_ram_bytes(elf, board),
-            samples=samples,
-        )
-        _check_fits(firmware, sizes)
+        flash_bytes = len(elf.flash_image(board.image_origin))
+        linked = replace(firmware, flash_bytes=flash_bytes, ram_bytes=_ram_bytes(elf, board))
+        _check_fits(linked, sizes)
     write_bytes(firmware.bin, elf.flash_image(elf.flash_start))
-    return firmware
+    return linked
 
 
 def _ram_bytes(elf: Elf, board: Board) -> int:
@@ -160,11 +195,6 @@ def _build_hash(files, samples, board, compiler, flags) -> str:
 
 
 def _write_generated(folder: Path, model: str, build: str, samples: Samples, board: Board) -> None:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(schema.FOLDER),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     values = {
         "board": board,
         "name": model,
@@ -172,7 +202,16 @@ def _write_generated(folder: Path, model: str, build: str, samples: Samples, boa
         "samples": samples.inputs.tolist(),
         "expected": samples.checksums,
     }
-    for name in ("board.h", "firmware_model.h", "linker.ld"):
+    _write_templates(folder, ["board.h", "firmware_model.h", "linker.ld"], values)
+
+
+def _write_templates(folder: Path, names: Sequence[str], values: Mapping[str, Any]) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(schema.FOLDER),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    for name in names:
         write_text(folder / name, environment.get_template(f"{name}.j2").render(values))
 
 

@@ -118,8 +118,23 @@ def build_image(
     compiler = compiler or target_compiler()
     with tempfile.TemporaryDirectory() as folder:
         objects = compile_objects(sources, folder, core, include, flags, compiler)
-        with atomic_path(output) as temporary:
-            _run(_link_command(compiler, core, linker_script, objects, temporary), compiler)
+        return link_image(objects, output, core, linker_script, compiler)
+
+
+def link_image(
+    objects: Iterable[Path],
+    output: str | os.PathLike,
+    core: Core,
+    linker_script: str | os.PathLike,
+    compiler: Compiler,
+) -> Path:
+    """Link what `compile_objects` made by `linker_script` into the ELF `output`.
+
+    Raises:
+        ToolchainError: if the linker refuses it.
+    """
+    with atomic_path(output) as temporary:
+        _run(_link_command(compiler, core, linker_script, objects, temporary), compiler)
     return Path(output)
 
 

@@ -49,6 +49,10 @@ class GdbConnection:
         """Stop before the instruction at `address`; the 1 KiB page around it runs slowly."""
         self._checked(f"Z0,{address:x},2")
 
+    def remove_breakpoint(self, address: int) -> None:
+        """Undo `add_breakpoint`."""
+        self._checked(f"z0,{address:x},2")
+
     def proceed(self, seconds: float) -> int | None:
         """Run until a breakpoint (None) or until the program exits (its exit code).
 

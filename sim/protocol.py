@@ -27,9 +27,10 @@ class SubnetRun:
         instructions: exact; the inference has run before, without a switch in between.
         first_instructions: the same inference directly after a switch from another subnet.
         switch_instructions: of the call of reds_set_subnet.
-        per_op: exact instructions of each op; the rest is the executor's.
-        flash_reads: data reads from flash.
-        cycles: modelled, not measured; None for a core without a cycle model.
+        by_function: exact instructions of each function, without those that it calls.
+        per_op: exact instructions of each op; the rest is the executor's. None: not counted.
+        flash_reads: data reads from flash. None: not counted.
+        cycles: modelled, not measured; None for a core without a cycle model, or not modelled.
         cycles_per_op: likewise, the executor left out.
     """
 
@@ -37,10 +38,11 @@ class SubnetRun:
     instructions: int
     first_instructions: int
     switch_instructions: int
-    per_op: Mapping[str, int]
-    flash_reads: int
-    cycles: CycleEstimate | None
-    cycles_per_op: Mapping[str, CycleEstimate | None]
+    by_function: Mapping[str, int]
+    per_op: Mapping[str, int] | None = None
+    flash_reads: int | None = None
+    cycles: CycleEstimate | None = None
+    cycles_per_op: Mapping[str, CycleEstimate | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class RunResult:
         outputs: int8 [subnets, samples, output bytes] of the embedded samples.
         instructions: of the whole run from reset to the final record.
         stack_bytes, arena_bytes: high-water marks.
+        relinked: the simulator has no machine with the board's memory, so that the same objects
+            were linked for another one.
     """
 
     simulator: str
@@ -63,6 +67,7 @@ class RunResult:
     instructions: int
     stack_bytes: int
     arena_bytes: int
+    relinked: bool = False
 
 
 class Simulator(Protocol):

@@ -38,20 +38,37 @@ FRAME_PC = 24  # bytes into an exception frame
 
 @dataclass(frozen=True)
 class QemuBoard:
-    """A machine of QEMU: where code goes (its vector table first) and where data may lie."""
+    """A machine of QEMU: where code goes (its vector table first) and where data may lie.
+
+    Attributes:
+        options: what gives the machine this memory, where that is not its own.
+    """
 
     machine: str
-    code: int
+    code: Memory
     ram: Memory
+    options: tuple[str, ...] = ()
 
 
-# mps2-an505 and mps3-an547 start in the secure state: these are their secure addresses.
+_CODE = Memory(0x00000000, 4 << 20)
+# mps2-an505 and mps3-an547 start in the secure state: these are their secure addresses. The only
+# machine with a Cortex-M0 gets the largest memory that the board files of this core have.
 BOARDS = {
-    "cortex-m3": QemuBoard("mps2-an385", 0x00000000, Memory(0x21000000, 16 << 20)),
-    "cortex-m4f": QemuBoard("mps2-an386", 0x00000000, Memory(0x21000000, 16 << 20)),
-    "cortex-m7f": QemuBoard("mps2-an500", 0x00000000, Memory(0x60000000, 16 << 20)),
-    "cortex-m33f": QemuBoard("mps2-an505", 0x10000000, Memory(0x38000000, 4 << 20)),
-    "cortex-m55f": QemuBoard("mps3-an547", 0x10000000, Memory(0x31000000, 4 << 20)),
+    "cortex-m0plus": QemuBoard(
+        "microbit",
+        Memory(0x00000000, 2 << 20),
+        Memory(0x20000000, 0x42000),
+        ("-global", "nrf51-soc.flash-size=0x200000", "-global", "nrf51-soc.sram-size=0x42000"),
+    ),
+    "cortex-m3": QemuBoard("mps2-an385", _CODE, Memory(0x21000000, 16 << 20)),
+    "cortex-m4f": QemuBoard("mps2-an386", _CODE, Memory(0x21000000, 16 << 20)),
+    "cortex-m7f": QemuBoard("mps2-an500", _CODE, Memory(0x60000000, 16 << 20)),
+    "cortex-m33f": QemuBoard(
+        "mps2-an505", Memory(0x10000000, 4 << 20), Memory(0x38000000, 4 << 20)
+    ),
+    "cortex-m55f": QemuBoard(
+        "mps3-an547", Memory(0x10000000, 512 << 10), Memory(0x31000000, 4 << 20)
+    ),
 }
 
 
@@ -89,36 +106,43 @@ class QemuMachine:
     killed; elsewhere `close` ends it.
 
     Args:
-        elf: linked for `qemu_board(core)`.
+        elf: linked for `board`.
         limits: seconds of each `run` and `call`; instructions are not limited here.
         options: further ones of QEMU.
+        kernel: a raw image to load in place of the ELF file.
+        trap: where functions return to; the end of RAM.
+        stack: initial stack pointer of a call; below `trap`.
 
     Raises:
-        SimulationError: if no QEMU machine has the core, or QEMU does not start.
+        SimulationError: if QEMU does not start.
         ToolchainError: if QEMU or a host compiler for the plug-in is missing.
     """
 
     def __init__(
         self,
         elf: Elf,
-        core: str,
+        board: QemuBoard,
         limits: Limits = Limits(),  # noqa: B008
         options: Sequence[str] = (),
+        kernel: Path | None = None,
+        trap: int | None = None,
+        stack: int | None = None,
     ) -> None:
-        self.elf, self.board, self.limits = elf, qemu_board(core), limits
+        self.elf, self.board, self.limits = elf, board, limits
+        self.trap = board.ram.end - TRAP_BYTES if trap is None else trap
+        self._stack = self.trap if stack is None else stack
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self._entries = np.memmap(folder / "counts", ENTRY, "w+", shape=CAPACITY)
         self._console = folder / "console"
-        self._process = self._start(folder, options)
+        self._process = self._start(folder, kernel or elf.path, (*board.options, *options))
         self._gdb = self._guarded(
             GdbConnection, self._process.stdout.fileno(), self._process.stdin.fileno()
         )
-        self.trap = self.board.ram.end - TRAP_BYTES
         self._gdb.add_breakpoint(self.trap)
 
-    def _start(self, folder: Path, options: Sequence[str]) -> subprocess.Popen:
-        command = [find_qemu(), "-M", self.board.machine, "-kernel", str(self.elf.path), "-S"]
+    def _start(self, folder: Path, kernel: Path, options: Sequence[str]) -> subprocess.Popen:
+        command = [find_qemu(), "-M", self.board.machine, "-kernel", str(kernel), "-S"]
         command += ["-display", "none", "-monitor", "none", "-serial", "none", "-gdb", "stdio"]
         command += ["-semihosting-config", "enable=on,target=native"]
         command += ["-plugin", f"{_plugin(folder)},counts={folder / 'counts'}", *options]
@@ -164,7 +188,7 @@ class QemuMachine:
         """
         code = self._guarded(self._gdb.proceed, self.limits.seconds)
         if code is None:
-            self._fail("jumped to the end of RAM")
+            self._fail(f"stopped at {self.elf.locate(self._register(PC))} without an exit")
         return code
 
     def call(self, function: int, arguments: tuple[int, ...] = ()) -> int:
@@ -175,18 +199,44 @@ class QemuMachine:
         Raises:
             SimulationError: on a fault, or a passed limit.
         """
-        on_stack = arguments[4:]
-        stack = (self.trap - 4 * len(on_stack)) & ~7
-        self.write(stack, struct.pack(f"<{len(on_stack)}I", *on_stack))
-        registers = dict(enumerate(arguments[:4]))
-        registers |= {SP: stack, LR: self.trap | 1, PC: function & ~1, XPSR: THUMB_STATE}
-        for number, value in registers.items():
-            self._guarded(self._gdb.write_register, number, value)
+        self._enter(function, arguments)
         if self._guarded(self._gdb.proceed, self.limits.seconds) is not None:
             self._fail("exited")
         if exception := self._register(XPSR) & 0x1FF:
             self._fail(f"exception {exception} {self._where()}")
         return self._register(0)
+
+    def run_to(self, address: int) -> None:
+        """Let the image run from where it stands to an address.
+
+        Raises:
+            SimulationError: if it exits, locks up, or passes the limit before.
+        """
+        self._gdb.add_breakpoint(address)
+        code = self._guarded(self._gdb.proceed, self.limits.seconds)
+        self._gdb.remove_breakpoint(address)
+        if code is not None:
+            self._fail(f"exited with {code}")
+        if self._register(PC) != address:
+            self._fail("stopped on its way")
+
+    def exit_code(self, function: int, arguments: tuple[int, ...] = ()) -> int:
+        """Call a function that ends the run by semihosting; return the exit code.
+
+        Raises:
+            SimulationError: if it returns, or passes the limit.
+        """
+        self._enter(function, arguments)
+        return self.run()
+
+    def _enter(self, function: int, arguments: tuple[int, ...]) -> None:
+        on_stack = arguments[4:]
+        stack = (self._stack - 4 * len(on_stack)) & ~7
+        self.write(stack, struct.pack(f"<{len(on_stack)}I", *on_stack))
+        registers = dict(enumerate(arguments[:4]))
+        registers |= {SP: stack, LR: self.trap | 1, PC: function & ~1, XPSR: THUMB_STATE}
+        for number, value in registers.items():
+            self._guarded(self._gdb.write_register, number, value)
 
     def _where(self) -> str:
         """Where the exception happened, by the frame that it left on the stack."""
@@ -199,7 +249,7 @@ class QemuMachine:
     def catch_faults(self) -> None:
         """Replace the vector table by one whose exceptions end a `call` with an error."""
         table = struct.pack(f"<{VECTORS}I", self.board.ram.end, *[self.trap | 1] * (VECTORS - 1))
-        self.write(self.board.code, table)
+        self.write(self.board.code.origin, table)
 
     def reset_counts(self) -> None:
         """Start counting anew."""

@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.firmware import Firmware
-from tflm_reds.errors import SimulationError
+from tflm_reds.errors import BoardError, SimulationError, ToolchainError
 from tflm_reds.sim.process import last_lines, run_program
 from tflm_reds.sim.renode_files import VERSION, unknown_board, write_renode_files
 
 HOW_TO_GET = (
-    f"renode-test is not on PATH, so the Renode suite was written but not run. Get Renode {VERSION}"
-    f": download the linux-portable archive from https://github.com/renode/renode/releases/tag/"
-    f"v{VERSION}, then `mkdir renode && tar xf renode-{VERSION}.linux-portable.tar.gz -C renode "
-    '--strip-components=1`, `export PATH="$PWD/renode:$PATH"` and '
+    f"Get Renode {VERSION}: download the linux-portable archive from "
+    f"https://github.com/renode/renode/releases/tag/v{VERSION}, then `mkdir renode && tar xf "
+    f"renode-{VERSION}.linux-portable.tar.gz -C renode --strip-components=1`, "
+    '`export PATH="$PWD/renode:$PATH"` and '
     "`python3 -m pip install -r renode/tests/requirements.txt`."
 )
+NOT_RUN = "renode-test is not on PATH, so the Renode suite was written but not run. " + HOW_TO_GET
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ def check_in_renode(
     return verdict
 
 
+def require_renode(board: Board) -> None:
+    """Check that `check_in_renode` will run a suite.
+
+    Raises:
+        BoardError: if Renode has no model of the board.
+        ToolchainError: if renode-test is not on PATH.
+    """
+    if not board.renode.platform:
+        raise BoardError(unknown_board(board))
+    if shutil.which("renode-test") is None:
+        raise ToolchainError(f"renode-test is not on PATH. {HOW_TO_GET}")
+
+
 def run_renode(folder: str | Path, elf: str | Path, seconds: float = 1200.0) -> RenodeVerdict:
     """Run the one `.robot` suite in `folder` on `elf` with `renode-test`, if it is on PATH.
 
@@ -62,7 +77,7 @@ def run_renode(folder: str | Path, elf: str | Path, seconds: float = 1200.0) -> 
         raise SimulationError(f"{folder} holds no .robot suite. Call write_renode_files() first.")
     program = shutil.which("renode-test")
     if program is None:
-        return RenodeVerdict(None, HOW_TO_GET)
+        return RenodeVerdict(None, NOT_RUN)
     output = suite.parent / "renode_output"
     variable = f"ELF:{Path(elf).resolve()}"
     command = [program, "--variable", variable, "-r", str(output), "--exclude", "metrics"]

@@ -1,12 +1,12 @@
 """Runs an image in Unicorn: exact instruction counts by op and subnet, modelled cycles."""
 
 import importlib.util
+from collections import Counter
 from functools import cached_property
 
 import numpy as np
 
 from tflm_reds.codegen.firmware import Firmware
-from tflm_reds.errors import DataError, SimulationError
 from tflm_reds.sim.counting import make_counter
 from tflm_reds.sim.counts import Counts
 from tflm_reds.sim.cycles import CycleModel, cycle_model
@@ -14,10 +14,10 @@ from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
 from tflm_reds.sim.op_table import OpTable
 from tflm_reds.sim.protocol import Limits, RunResult, SubnetRun
-from tflm_reds.sim.records import check_records, find_record, parse_records
+from tflm_reds.sim.session import Session, by_name, run_samples
 
 
-class UnicornSession:
+class UnicornSession(Session):
     """A booted image whose functions can be called, with any number of inputs.
 
     Args:
@@ -40,47 +40,23 @@ class UnicornSession:
         self.firmware, self.limits = firmware, limits
         self.elf = Elf.load(firmware.elf)
         self.ops = OpTable.find(self.elf, firmware.model)
-        self._machine = Machine(firmware.board, self.elf, self.ops, semihosting, counter)
-        self._machine.boot(limits)
-        self.boot_instructions = self._machine.counter.instructions
-        self.console = self._machine.console
-        self.records = parse_records(self.console)
-        check_records(self.records, firmware.build)
+        self.machine = Machine(firmware.board, self.elf, self.ops, semihosting, counter)
+        self.machine.boot(limits)
+        self.accept_boot(self.machine.console, self.machine.counter.instructions)
 
     def call(self, symbol: str, *arguments: int) -> int:
         """Call a function of the image with up to four 32-bit arguments; return r0."""
-        return self._machine.call(self.elf.symbol(symbol).address, arguments, self.limits)
-
-    def invoke(self, subnet: int, x: np.ndarray) -> np.ndarray:
-        """Run `subnet` on one int8 input of any shape; return the int8 output, flat.
-
-        Raises:
-            DataError: if `x` has another size or dtype than the model's input.
-            SimulationError: if the image faults or refuses the subnet.
-        """
-        self._write_input(x)
-        if status := self.call("firmware_invoke", subnet):
-            raise SimulationError(
-                f"Subnet {subnet} of {self.firmware.model} was refused with status {status} "
-                "(reds_status in reds.h)."
-            )
-        output = self.elf.symbol("firmware_output").address
-        size = self.firmware.samples.outputs.shape[-1]
-        return np.frombuffer(self._machine.read(output, size), np.int8)
-
-    def run(self, subnet: int, x: np.ndarray) -> np.ndarray:
-        """Run `subnet` on int8 `x` [n, ...]; return int8 [n, output bytes]."""
-        return np.stack([self.invoke(subnet, row) for row in x])
+        return self.machine.call(self.address(symbol), arguments, self.limits)
 
     def measure(self, subnet: int, x: np.ndarray) -> SubnetRun:
         """Count one inference of `subnet` on one int8 input, its first and its second run."""
         self.invoke((subnet + 1) % len(self.firmware.samples.outputs), x)
-        switch = self._count("reds_set_subnet", self._address("firmware_state"), subnet)
+        switch = self._count("reds_set_subnet", self.address("firmware_state"), subnet)
         first = self._count_inference(subnet)
         second = self._count_inference(subnet)
-        self._machine.counter.count_accesses(True)
+        self.machine.counter.count_accesses(True)
         accesses = self._count_inference(subnet)
-        self._machine.counter.count_accesses(False)
+        self.machine.counter.count_accesses(False)
         model, names = self._cycle_model, self.ops.names
         cycles = [model and model.estimate(accesses.slot(i)) for i in range(len(names))]
         per_op = [second.slot(i).instructions for i in range(len(names))]
@@ -89,6 +65,7 @@ class UnicornSession:
             instructions=second.instructions,
             first_instructions=first.instructions,
             switch_instructions=switch.instructions,
+            by_function=_by_function(self.elf, second),
             per_op=dict(zip(names, per_op, strict=True)),
             flash_reads=sum(accesses.flash_reads),
             cycles=model and model.estimate(accesses),
@@ -101,26 +78,12 @@ class UnicornSession:
         return cycle_model(board, self.elf.flash_image(board.image_origin))
 
     def _count_inference(self, subnet: int) -> Counts:
-        self._machine.write_word(self._address("firmware_subnet"), subnet)
-        buffers = ("firmware_state", "firmware_input", "firmware_output")
-        return self._count("reds_invoke", *map(self._address, buffers))
+        return self._count(*self.inference(subnet))
 
     def _count(self, symbol: str, *arguments: int) -> Counts:
-        self._machine.counter.reset()
+        self.machine.counter.reset()
         self.call(symbol, *arguments)
-        return self._machine.counter.counts()
-
-    def _address(self, name: str) -> int:
-        return self.elf.symbol(name).address
-
-    def _write_input(self, x: np.ndarray) -> None:
-        size = self.firmware.samples.inputs.shape[1]
-        if x.size != size or x.dtype != np.int8:
-            raise DataError(
-                f"{self.firmware.model} takes one int8 input of {size} values, got {x.size} of "
-                f"{x.dtype}."
-            )
-        self._machine.write(self._address("firmware_input"), x.tobytes())
+        return self.machine.counter.counts()
 
 
 class UnicornSimulator:
@@ -138,27 +101,11 @@ class UnicornSimulator:
         Raises:
             SimulationError: on a fault, a passed limit, a missing final record, or wrong results.
         """
-        session = UnicornSession(firmware, limits)
-        samples = firmware.samples
-        subnets = range(len(samples.outputs))
-        outputs = np.stack([session.run(subnet, samples.inputs) for subnet in subnets])
-        measured = tuple(session.measure(subnet, samples.inputs[0]) for subnet in subnets)
-        return RunResult(
-            simulator=self.name,
-            model=firmware.model,
-            build=firmware.build,
-            records=session.records,
-            console=session.console,
-            outputs=outputs,
-            subnets=measured,
-            instructions=session.boot_instructions,
-            stack_bytes=_used(session, "STACK"),
-            arena_bytes=_used(session, "ARENA"),
-        )
+        return run_samples(UnicornSession(firmware, limits), self.name)
 
 
-def _used(session: UnicornSession, kind: str) -> int:
-    record = find_record(session.records, kind)
-    if record is None:
-        raise SimulationError(f"The firmware did not print the record {kind}. Build it again.")
-    return record.integer("used")
+def _by_function(elf: Elf, counts: Counts) -> dict[str, int]:
+    blocks: Counter[int] = Counter()
+    for edge in counts.edges:
+        blocks[int(edge["target"])] += int(edge["count"]) * int(edge["instructions"])
+    return by_name(elf, blocks)

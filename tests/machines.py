@@ -185,8 +185,8 @@ class QemuCortexM:
     ) -> None:
         board = qemu_board(core)
         ram = Memory(board.ram.origin, variables)
-        self.elf = _build(sources, folder, core, board.code, ram, include, flags, compiler)
-        self._machine = QemuMachine(self.elf, core, Limits(seconds=60), options)
+        self.elf = _build(sources, folder, core, board.code.origin, ram, include, flags, compiler)
+        self._machine = QemuMachine(self.elf, board, Limits(seconds=60), options)
         self._machine.catch_faults()
         self.write(*_variables(self.elf))
         self.call("reds_test_start")
@@ -224,7 +224,7 @@ class QemuCortexM:
 
     def handle_exception(self, number: int, name: str) -> None:
         """Let the function `name` handle an exception, in place of an error."""
-        entry = self._machine.board.code + 4 * number
+        entry = self._machine.board.code.origin + 4 * number
         self.write(entry, (self.symbol(name) | 1).to_bytes(4, "little"))
 
     def count_instructions(self, name: str, *arguments: int) -> int:

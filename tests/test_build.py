@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,31 @@ def test_sources_hold_the_governor_and_its_costs(built):
         assert f"{{{cost.subnet}, {cost.time_us}, {cost.energy_uj}, " in table
         low, high = report.subnets[cost.subnet].ms_modelled
         assert 1000 * low < 1000 * high <= cost.time_us < 1000 * high + 1
+
+
+def test_all_simulators_that_are_here(workspace):
+    flags = ("--quiet", "--epochs", "0", "--no-tuning", "--sim", "all", "--board", "nucleo_l4r5zi")
+    assert run(workspace, *flags, out="all") == 0
+    report = json.loads((workspace / "all" / "report.json").read_text())
+    has_qemu = shutil.which("qemu-system-arm") is not None
+    assert report["relinked"] == has_qemu  # no machine of QEMU has this board's memory
+    for subnet in report["subnets"]:
+        counts = subnet["instructions"]
+        assert counts["renode"] is None and counts["unicorn"] > 0
+        assert counts["qemu"] == (counts["unicorn"] if has_qemu else None)
+        assert subnet["differing_bytes"]["qemu"] == (0 if has_qemu else None)
+
+
+def test_a_board_that_only_qemu_knows(workspace, capsys, monkeypatch):
+    flags = ("--quiet", "--epochs", "0", "--board", "mps3_an547")
+    if shutil.which("qemu-system-arm"):
+        assert run(workspace, *flags, out="m55") == 0
+        report = json.loads((workspace / "m55" / "report.json").read_text())
+        for subnet in report["subnets"]:
+            assert subnet["instructions"]["unicorn"] is subnet["cycles_modelled"] is None
+            assert subnet["instructions"]["qemu"] > 0 and subnet["instructions_per_op"] is None
+    monkeypatch.setenv("PATH", "")
+    fail(workspace, capsys, 6, "apt-get install qemu-system-arm", *flags)
 
 
 def arenas(report: dict) -> list[int]:

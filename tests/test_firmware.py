@@ -90,7 +90,7 @@ def test_memory_functions(memory_session, size, offset):
     session = memory_session
     base = session.elf.symbol("firmware_arena").address
     content = bytes(range(1, 33))
-    machine = session._machine
+    machine = session.machine
     machine.write(base, content)
     assert session.call("memcpy", base + 16, base + offset, size) == base + 16
     copied = content[:16] + content[offset : offset + size] + content[16 + size :]
@@ -109,9 +109,9 @@ def test_memory_functions(memory_session, size, offset):
 def test_fault_handler_prints_a_record_and_stops(session):
     own = UnicornSession(session.firmware)
     frame = NANO.ram.origin + 64  # in the unused part of the stack
-    own._machine.write(frame, struct.pack("<8I", 0, 1, 2, 3, 4, 5, 0x12345678, 7))
+    own.machine.write(frame, struct.pack("<8I", 0, 1, 2, 3, 4, 5, 0x12345678, 7))
     own.call("fault_report", frame)
-    records = parse_records(own._machine.console)
+    records = parse_records(own.machine.console)
     fault = find_record(records, "FAULT")
     assert fault.values["pc"] == "12345678"
     assert fault.integer("subnet") == -1

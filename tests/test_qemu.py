@@ -31,7 +31,7 @@ SOURCE = Path(__file__).parent / "cortex_m" / "bare_program.c"
 def build(folder: Path, core: str) -> Elf:
     board = qemu_board(core)
     text = SOURCE.with_suffix(".ld").read_text()
-    for name, value in {"CODE_ORIGIN": board.code, "STACK_TOP": board.ram.end}.items():
+    for name, value in {"CODE_ORIGIN": board.code.origin, "STACK_TOP": board.ram.end}.items():
         text = text.replace(name, hex(value))
     script = folder / "bare_program.ld"
     script.write_text(text)
@@ -52,13 +52,13 @@ def elf(core, tmp_path_factory) -> Elf:
 
 @pytest.fixture
 def machine(elf, core):
-    with QemuMachine(elf, core, Limits(seconds=5)) as machine:
+    with QemuMachine(elf, qemu_board(core), Limits(seconds=5)) as machine:
         machine.catch_faults()
         yield machine
 
 
 def test_an_image_runs_by_itself(elf, core):
-    with QemuMachine(elf, core, Limits(seconds=60)) as machine:
+    with QemuMachine(elf, qemu_board(core), Limits(seconds=60)) as machine:
         assert machine.run() == 7
         assert machine.console == "it runs\n"
 
@@ -90,7 +90,9 @@ def test_memory_is_read_and_written(machine):
 
 
 @pytest.mark.parametrize("function", ["read_nowhere", "undefined_instruction"])
-def test_a_fault_is_named(machine, elf, function):
+def test_a_fault_is_named(machine, elf, core, function):
+    if (core, function) == ("cortex-m0plus", "read_nowhere"):
+        pytest.skip("QEMU's machine microbit answers at every address")
     with pytest.raises(SimulationError, match=rf"exception 3 at {function}\+0x"):
         machine.call(elf.symbol(function).address)
 
@@ -102,7 +104,7 @@ def test_a_stack_overflow_ends(machine, elf):
 
 
 def test_an_endless_loop_ends_at_the_limit(elf, core):
-    machine = QemuMachine(elf, core, Limits(seconds=0.5))
+    machine = QemuMachine(elf, qemu_board(core), Limits(seconds=0.5))
     with pytest.raises(SimulationError, match=r"passed the limit of 0\.5 seconds"):
         machine.call(elf.symbol("loop_forever").address)
     assert machine._process.poll() is not None
@@ -113,8 +115,8 @@ def test_an_endless_loop_ends_at_the_limit(elf, core):
 def test_qemu_dies_with_python(tmp_path):
     elf = build(tmp_path, "cortex-m3")
     code = (
-        "from tflm_reds.sim.elf import Elf; from tflm_reds.sim.qemu import QemuMachine\n"
-        f"machine = QemuMachine(Elf.load({str(elf.path)!r}), 'cortex-m3')\n"
+        "from tflm_reds.sim.elf import Elf; from tflm_reds.sim.qemu import BOARDS, QemuMachine\n"
+        f"machine = QemuMachine(Elf.load({str(elf.path)!r}), BOARDS['cortex-m3'])\n"
         "print(machine._process.pid, flush=True)\n"
         f"machine.call({elf.symbol('loop_forever').address})\n"
     )
@@ -142,7 +144,7 @@ def test_a_missing_qemu_is_reported(monkeypatch):
 
 
 def test_a_core_without_machine_is_refused():
-    with pytest.raises(SimulationError, match=r"cortex-m0\. Known cores: cortex-m3"):
+    with pytest.raises(SimulationError, match=r"cortex-m0\. Known cores: cortex-m0plus"):
         qemu_board("cortex-m0")
 
 

@@ -105,7 +105,7 @@ def test_compiled_and_python_counters_agree(net_session):
     runs = []
     for counter in (CompiledCounter, PythonCounter):
         other = UnicornSession(session.firmware, counter=counter)
-        assert isinstance(other._machine.counter, counter)
+        assert isinstance(other.machine.counter, counter)
         runs.append(
             (other.boot_instructions, other.console, other.measure(net.subnet_count - 1, x))
         )
@@ -128,7 +128,7 @@ def test_lines_that_the_instruction_cache_does_not_hold(tiny, counter):
         timing = replace(tiny.board.timing, cache_bytes=cache_bytes, cache_line_bytes=line_bytes)
         firmware = replace(tiny, board=replace(tiny.board, timing=timing))
         session = UnicornSession(firmware, counter=counter)
-        session._machine.counter.count_accesses(True)
+        session.machine.counter.count_accesses(True)
         return sum(session._count_inference(2).fetches)
 
     edges = UnicornSession(tiny)._count_inference(2).edges
@@ -153,7 +153,7 @@ def test_python_counter_where_no_compiler_is(tiny, monkeypatch, tmp_path):
     compiled_counter._library.cache_clear()
     try:
         session = UnicornSession(tiny)
-        assert isinstance(session._machine.counter, PythonCounter)
+        assert isinstance(session.machine.counter, PythonCounter)
     finally:
         compiled_counter._library.cache_clear()
 

@@ -173,6 +173,13 @@ def _add_training_arguments(group) -> None:
 def _add_check_arguments(group) -> None:
     group.add_argument("--board", default="nano33ble", help="board name or .toml file")
     group.add_argument(
+        "--sim",
+        choices=["unicorn", "qemu", "renode", "all"],
+        default="unicorn",
+        help="what runs the image: unicorn, by pip alone (default); qemu; renode, the generated "
+        "suite by renode-test; all that are installed, which must agree in bytes and instructions",
+    )
+    group.add_argument(
         "--optimize",
         choices=["speed", "ram"],
         default="speed",

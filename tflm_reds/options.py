@@ -34,6 +34,7 @@ class BuildOptions:
     out: Path | None = None
     name: str | None = None
     board: str = "nano33ble"
+    sim: str = "unicorn"
     optimize: str = "speed"
     tuning: bool = True
     budgets: Sequence[float] | None = None

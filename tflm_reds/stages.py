@@ -30,8 +30,9 @@ from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report import Report, render_markdown
 from tflm_reds.report.assemble import BuildFacts, assemble
 from tflm_reds.report.costs import subnet_costs
+from tflm_reds.sim.protocol import Simulator
 from tflm_reds.sim.renode import check_in_renode
-from tflm_reds.sim.unicorn import UnicornSession, UnicornSimulator
+from tflm_reds.sim.simulators import choose_simulators, outputs_in, run_simulators
 from tflm_reds.training import accuracy, fine_tune, train_float
 from tflm_reds.verify import Implementation, comparison_inputs, verify
 
@@ -49,6 +50,7 @@ def build(options: BuildOptions) -> Report:
     """
     progress = Progress(STAGES, options.quiet)
     board = load_board(options.board)
+    simulators = choose_simulators(options.sim, board)
     keras.utils.set_random_seed(options.seed)
     with staged_folder(options.folder, marker="report.json") as folder:
         task = load_task(options)
@@ -60,7 +62,7 @@ def build(options: BuildOptions) -> Report:
         nested.plan.save(folder / "plan.json")
         net = make_quantized(nested, task.dataset, options, progress)
         net.save(folder / "quantized.npz")
-        facts = measure(net, nested, task.dataset, board, options, folder, progress)
+        facts = measure(net, nested, task.dataset, board, simulators, options, folder, progress)
         report = assemble(nested.plan, facts)
         report.save(folder / "report.json")
         write_text(folder / "report.md", render_markdown(report))
@@ -118,6 +120,7 @@ def measure(
     nested: NestedModel,
     dataset: Dataset,
     board: Board,
+    simulators: Sequence[Simulator],
     options: BuildOptions,
     folder: Path,
     progress: Progress,
@@ -135,25 +138,28 @@ def measure(
             host = HostLibrary(program, temporary)
         int8 = int8_accuracies(net, host, dataset)
         floating = [accuracy(o, dataset.y_test) for o in predict(nested, dataset.x_test)]
-    with progress.stage(f"Build the image for {board.title}, run it in Unicorn"):
+    names = " and ".join(simulator.name for simulator in simulators)
+    with progress.stage(f"Build the image for {board.title}, run it in {names}"):
         samples = Samples.from_net(net, x[:EMBEDDED_SAMPLES])
         firmware = make_firmware(program, sources, samples, board, folder / "firmware")
-        run = UnicornSimulator().run(firmware)
+        runs = run_simulators(simulators, firmware)
         progress.say(f"{firmware.toolchain}; the image's own checks passed")
     with progress.stage(f"Compare all implementations on {len(x)} inputs per subnet"):
-        implementations = _implementations(net, host, firmware)
+        implementations = {"host": lambda x: host_outputs(net, host, x)}
+        implementations |= {name: outputs_in(name, firmware) for name in runs}
         if options.tflm:
             implementations |= _tflm_implementations(net, folder, notes)
         differences = verify(net, x, implementations)
         progress.say(f"zero differing bytes: {', '.join(['numpy', *differences])}")
     with progress.stage("Renode suite"):
-        verdict = check_in_renode(firmware, sources, run.instructions, folder / "firmware")
+        instructions = next(iter(runs.values())).instructions
+        verdict = check_in_renode(firmware, sources, instructions, folder / "firmware")
         notes.append(verdict.message)
     return BuildFacts(
         program=program,
         tuning=tuning,
         firmware=firmware,
-        run=run,
+        runs=runs,
         accuracy_float=tuple(floating),
         accuracy_int8=tuple(int8),
         samples=len(dataset.x_test),
@@ -221,15 +227,9 @@ def int8_accuracies(net: QuantizedNet, host: HostLibrary, dataset: Dataset) -> l
     return [accuracy(output, dataset.y_test) for output in outputs]
 
 
-def _implementations(
-    net: QuantizedNet, host: HostLibrary, firmware: Firmware
-) -> dict[str, Implementation]:
-    session = UnicornSession(firmware)
-    subnets = range(net.subnet_count)
-    return {
-        "host": lambda x: np.stack([host.run(x, k).reshape(len(x), -1) for k in subnets]),
-        "unicorn": lambda x: np.stack([session.run(k, x) for k in subnets]),
-    }
+def host_outputs(net: QuantizedNet, host: HostLibrary, x: np.ndarray) -> np.ndarray:
+    """Outputs of all subnets in the host-compiled C, int8 [subnets, n, output bytes]."""
+    return np.stack([host.run(x, k).reshape(len(x), -1) for k in range(net.subnet_count)])
 
 
 def _tflm_implementations(

@@ -22,6 +22,7 @@ void start(void) {
 /* 3 instructions a turn in every compiler: no other way is shorter. */
 __attribute__((naked)) int32_t count_down(int32_t turns) {
   __asm volatile(
+      ".syntax unified\n" /* gcc assembles for a Cortex-M0 in an older one */
       "1: nop\n"
       "subs r0, r0, #1\n"
       "bne 1b\n"

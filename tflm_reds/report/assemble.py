@@ -16,7 +16,8 @@ from tflm_reds.report.model import PlanFacts, Report, SubnetRow
 from tflm_reds.sim.cycles import CycleEstimate
 from tflm_reds.sim.protocol import RunResult
 
-IMPLEMENTATIONS = ("host", "unicorn", "qemu", "renode", "tflm", "tflm_sliced")
+SIMULATORS = ("unicorn", "qemu", "renode")
+IMPLEMENTATIONS = ("host", *SIMULATORS, "tflm", "tflm_sliced")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class BuildFacts:
 
     Attributes:
         tuning: how the kernels of `program` were chosen.
+        runs: of the image, by simulator; the first one's figures count.
         accuracy_float, accuracy_int8: per subnet; None without test data.
         samples: test samples; 0 without.
         optimize: what the code was generated for, "speed" or "ram".
@@ -36,7 +38,7 @@ class BuildFacts:
     program: Program
     tuning: Tuning
     firmware: Firmware
-    run: RunResult
+    runs: Mapping[str, RunResult]
     accuracy_float: tuple[float | None, ...]
     accuracy_int8: tuple[float | None, ...]
     samples: int
@@ -46,6 +48,11 @@ class BuildFacts:
     seed: int
     notes: tuple[str, ...]
     versions: Mapping[str, str]
+
+    @property
+    def run(self) -> RunResult:
+        """The run whose figures count."""
+        return next(iter(self.runs.values()))
 
 
 def assemble(plan: Plan, facts: BuildFacts) -> Report:
@@ -69,6 +76,7 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         stack_bytes=run.stack_bytes,
         arena_used_bytes=run.arena_bytes,
         ram_bytes=firmware.ram_bytes,
+        relinked=any(run.relinked for run in facts.runs.values()),
         notes=(facts.tuning.note, *facts.notes),
         versions=facts.versions,
     )
@@ -86,8 +94,11 @@ def _row(plan: Plan, facts: BuildFacts, k: int) -> SubnetRow:
         accuracy_float=facts.accuracy_float[k],
         accuracy_int8=facts.accuracy_int8[k],
         samples=facts.samples or None,
-        instructions={"unicorn": run.instructions, "qemu": None, "renode": None},
-        instructions_per_op=dict(zip(names, run.per_op.values(), strict=True)),
+        instructions={
+            name: facts.runs[name].subnets[k].instructions if name in facts.runs else None
+            for name in SIMULATORS
+        },
+        instructions_per_op=run.per_op and dict(zip(names, run.per_op.values(), strict=True)),
         **_modelled(facts.firmware.board, run.cycles),
         arena_bytes=arena_bytes(facts.program, k),
         flash_bytes=_flash_of_subnet(facts, k),

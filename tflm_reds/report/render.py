@@ -46,6 +46,7 @@ def render_markdown(report: Report) -> str:
                 _differences(report),
                 "## How it was built",
                 f"Toolchain {report.toolchain}; build {report.build_hash}; seed {report.seed}; "
+                + ("the same objects linked again for QEMU; " if report.relinked else "")
                 + ", ".join(f"{k} {v}" for k, v in report.versions.items())
                 + ".",
                 *report.notes,
@@ -140,6 +141,11 @@ def _interval(value: tuple | None, text: str) -> str:
     return "-" if value is None else " .. ".join(text.format(v) for v in value)
 
 
+def _instructions(row: SubnetRow) -> int | None:
+    """Of the first simulator that ran; all that ran have counted the same."""
+    return next((count for count in (row.instructions or {}).values() if count is not None), None)
+
+
 def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
@@ -162,7 +168,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("accuracy float", lambda report, row: _percent(row.accuracy_float)),
     ("accuracy int8", lambda report, row: _percent(row.accuracy_int8)),
     ("MACs", lambda report, row: _count(row.macs)),
-    ("instructions", lambda report, row: _count((row.instructions or {}).get("unicorn"))),
+    ("instructions", lambda report, row: _count(_instructions(row))),
     ("modelled cycles / ms", lambda report, row: _cycles(row.cycles_modelled, row.ms_modelled)),
     ("modelled uJ", lambda report, row: _interval(row.energy_uj_modelled, "{:,.0f}")),
     ("arena B", lambda report, row: _count(row.arena_bytes)),
