@@ -9,10 +9,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-import jinja2
-
 from tflm_reds.boards import schema
 from tflm_reds.codegen.firmware import MAIN, RUNTIME_SOURCES, Firmware
+from tflm_reds.codegen.rendering import render
 from tflm_reds.files import write_text
 
 # Arduino's core brings its own, or has no use for them.
@@ -42,12 +41,8 @@ def write_sketch(firmware: Firmware, sources: Iterable[Path], folder: str | Path
         text = (firmware.elf.parent / name).read_text()
         text = text.replace(firmware.build, sketch_build(firmware.build))
         write_text(sketch / "src" / name, text)
-    template = jinja2.Template(
-        (schema.FOLDER / "sketch.ino.j2").read_text(),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    write_text(sketch / f"{firmware.model}.ino", template.render(firmware=firmware))
+    text = render(schema.FOLDER / "sketch.ino.j2", {"firmware": firmware})
+    write_text(sketch / f"{firmware.model}.ino", text)
     return sketch
 
 

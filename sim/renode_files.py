@@ -7,11 +7,11 @@ the platform's download, virtual-time limits, ${ELF} from the command line.
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 from elftools.elf.elffile import ELFFile
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.firmware import Firmware
+from tflm_reds.codegen.rendering import render
 from tflm_reds.errors import SimulationError
 from tflm_reds.files import write_bytes, write_text
 from tflm_reds.sim.elf import Elf
@@ -21,6 +21,7 @@ VERSION = "1.16.1"
 TEMPLATES = Path(__file__).resolve().parent
 MARGIN = 2.0
 SECONDS_A_RECORD = 0.02  # 200 characters at 115200 baud
+OTHER_RECORDS = 6  # BOOT, SWITCH, STACK, ARENA, DONE, FAULT
 
 
 def write_renode_files(
@@ -43,9 +44,6 @@ def write_renode_files(
     board, folder = firmware.board, Path(folder)
     if not board.renode.platform:
         raise SimulationError(unknown_board(board))
-    results = _expected_lines(firmware)
-    records = sum(map(len, results)) + 6
-    seconds = instructions / board.clock_hz + records * SECONDS_A_RECORD
     faulty = folder / f"{firmware.model}_faulty.elf"
     governor = build_governor_image(firmware, sources, folder / "governor")
     values = {
@@ -53,8 +51,8 @@ def write_renode_files(
         "board": board,
         "version": VERSION,
         "instructions": instructions,
-        "timeout": f"{1 + MARGIN * seconds:.1f}",
-        "results": results,
+        "timeout": f"{_virtual_seconds(firmware, instructions):.1f}",
+        "results": _expected_lines(firmware),
         "faulty": faulty.name,
         "faulty_line": _faulty_line(firmware),
         "governor": governor,
@@ -64,16 +62,18 @@ def write_renode_files(
         "renode_model.resc.j2": f"{firmware.model}.resc",
         "renode_model.robot.j2": f"{firmware.model}.robot",
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     texts = [
-        write_text(folder / name, environment.get_template(template).render(values))
+        write_text(folder / name, render(TEMPLATES / template, values))
         for template, name in names.items()
     ]
     return [*texts, write_bytes(faulty, faulty_image(firmware)), governor.elf]
+
+
+def _virtual_seconds(firmware: Firmware, instructions: int) -> float:
+    """What a run may take at most: its instructions and the serial line, with a margin."""
+    records = sum(map(len, firmware.samples.checksums)) + OTHER_RECORDS
+    seconds = instructions / firmware.board.clock_hz + records * SECONDS_A_RECORD
+    return 1 + MARGIN * seconds
 
 
 def unknown_board(board: Board) -> str:

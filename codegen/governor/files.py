@@ -1,15 +1,13 @@
 """The governor's C files: its code, and the generated table of what each subnet costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.cformat import identifier
+from tflm_reds.codegen.rendering import render
 from tflm_reds.errors import DataError
 from tflm_reds.files import write_bytes, write_text
 
@@ -100,16 +98,8 @@ def write_costs(
     name = identifier(model, "model")
     values = {"name": name, "board": board, "costs": costs, "samples": samples}
     return [
-        write_text(Path(folder) / f"{name}_costs.{kind}", render(f"costs.{kind}.j2", values))
+        write_text(
+            Path(folder) / f"{name}_costs.{kind}", render(FOLDER / f"costs.{kind}.j2", values)
+        )
         for kind in ("c", "h")
     ]
-
-
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """The text of one of this folder's templates."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(values)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tflm_reds.boards.schema import Board
 from tflm_reds.codegen.firmware import Firmware, Samples, build_firmware
-from tflm_reds.codegen.governor.files import FOLDER, render
+from tflm_reds.codegen.governor.files import FOLDER
 from tflm_reds.codegen.governor.library import LIMITS, UNLIMITED
+from tflm_reds.codegen.rendering import render
 from tflm_reds.files import write_text
 
 MAIN = FOLDER / "replay.c"
@@ -41,5 +42,7 @@ def build_replay_image(
         "times_us": times_us,
         "requests": [[limits.get(name, UNLIMITED) for name in LIMITS] for limits in requests],
     }
-    trace = write_text(Path(folder) / "replay_trace.h", render("replay_trace.h.j2", values))
+    trace = write_text(
+        Path(folder) / "replay_trace.h", render(FOLDER / "replay_trace.h.j2", values)
+    )
     return build_firmware([*sources, trace], model, samples, board, folder, main=MAIN)
