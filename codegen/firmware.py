@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from tflm_reds.boards import schema
 from tflm_reds.boards.schema import Board
+from tflm_reds.codegen.rendering import render
 from tflm_reds.codegen.toolchain import Compiler, compile_objects, link_image, target_compiler
 from tflm_reds.errors import BoardError, DataError
 from tflm_reds.files import atomic_path, write_bytes, write_text
@@ -206,13 +206,8 @@ def _write_generated(folder: Path, model: str, build: str, samples: Samples, boa
 
 
 def _write_templates(folder: Path, names: Sequence[str], values: Mapping[str, Any]) -> None:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(schema.FOLDER),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
     for name in names:
-        write_text(folder / name, environment.get_template(f"{name}.j2").render(values))
+        write_text(folder / name, render(schema.FOLDER / f"{name}.j2", values))
 
 
 def _check_fits(firmware: Firmware, sizes: Sequence[SubnetSize]) -> None:
