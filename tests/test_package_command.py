@@ -83,7 +83,7 @@ def test_no_samples(build):
         package.package(build, ["arduino"], standalone=True)
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (0, 9, 7, 2)])
+@pytest.mark.parametrize("shape", [(), (2, 3), (0, 9, 7, 2)])
 def test_samples_of_another_net(build, shape):
     np.save(build / "samples.npy", np.zeros(shape, np.int8))
     with pytest.raises(PackageError, match="holds no inputs of ds_cnn"):

@@ -118,7 +118,7 @@ def _load_samples(net: QuantizedNet, build: Path) -> Samples:
         if len(x) == 0:
             raise ValueError("the array is empty")
         return Samples.from_net(net, x)
-    except (OSError, ValueError, DataError) as error:
+    except (OSError, TypeError, ValueError, DataError) as error:
         raise PackageError(
             f"{path} holds no inputs of {net.name} for the example ({error}). Save some there: "
             f"int8 of shape (n, {str(net.input.shape)[1:]}; or build the model again."
