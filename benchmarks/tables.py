@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.ablation import BUDGETS, CELLS, TRAININGS
 from benchmarks.kernel_tables import KERNEL_TABLES
 from benchmarks.paper import PAPER
+from benchmarks.plugin_tables import PLUGIN_TABLES
 from benchmarks.rows import read_rows, table
 from tflm_reds.files import write_text
 from tflm_reds.report import Report, render_table
@@ -24,6 +25,7 @@ DOCUMENTS = (
     "README.md",
     "docs/governor.md",
     "docs/kernels.md",
+    "docs/plugin.md",
     "docs/results.md",
     "docs/theory.md",
 )
@@ -286,6 +288,7 @@ def governor_instructions() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **KERNEL_TABLES,
+    **PLUGIN_TABLES,
     "digits": subnets_of("digits_ds_cnn"),
     "ds_cnn_s_kws": subnets_of("ds_cnn_s_kws"),
     "dnn_s_kws": subnets_of("dnn_s_kws"),

@@ -82,6 +82,7 @@ class Context : public MicroContext {
       nodes_[i].inputs = IntArray(graph_.nodes[i].inputs);
       nodes_[i].outputs = IntArray(graph_.nodes[i].outputs);
     }
+    own_bytes_ = Used();
     return kTfLiteOk;
   }
 
@@ -92,7 +93,10 @@ class Context : public MicroContext {
       nodes_[i].user_data = ops_[i].init(context, node.options, node.option_bytes);
     }
     for (int32_t i = 0; i < graph_.node_count; ++i) {
+      const size_t before = scratch_bytes_;
       if (ops_[i].prepare(context, &nodes_[i]) != kTfLiteOk) return i + 1;
+      const size_t added = scratch_bytes_ - before;
+      if (added > most_scratch_) most_scratch_ = added;
     }
     return 0;
   }
@@ -114,7 +118,9 @@ class Context : public MicroContext {
     return temporary_ == 0;
   }
 
-  size_t ArenaUsed() const { return used_ - kAlignment * static_cast<size_t>(gaps_); }
+  /* What the ops keep, and what the one that needs most takes while it runs. */
+  size_t PersistentBytes() const { return Used() - own_bytes_ - scratch_bytes_; }
+  size_t ScratchBytes() const { return most_scratch_; }
 
   void* AllocatePersistentBuffer(size_t bytes) override {
     const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -133,7 +139,9 @@ class Context : public MicroContext {
   TfLiteStatus RequestScratchBufferInArena(size_t bytes, int* index) override {
     if (scratches_ == kMaxScratch) return kTfLiteError;
     *index = scratches_;
+    const size_t before = Used();
     scratch_[scratches_] = AllocatePersistentBuffer(bytes);
+    scratch_bytes_ += Used() - before;
     return scratch_[scratches_++] == nullptr ? kTfLiteError : kTfLiteOk;
   }
   void* GetScratchBuffer(int index) override { return scratch_[index]; }
@@ -162,6 +170,9 @@ class Context : public MicroContext {
 
   static TfLiteIntArray* IntArray(int* values) { return reinterpret_cast<TfLiteIntArray*>(values); }
 
+  /* Bytes of all blocks, without the gaps. */
+  size_t Used() const { return used_ - kAlignment * static_cast<size_t>(gaps_); }
+
   template <class T>
   T* Array(int32_t count) {
     auto* items = static_cast<T*>(AllocatePersistentBuffer(static_cast<size_t>(count) * sizeof(T)));
@@ -174,6 +185,9 @@ class Context : public MicroContext {
   TfLiteNode* nodes_ = nullptr;
   reds::Registration* ops_ = nullptr;
   size_t used_ = 0;
+  size_t own_bytes_ = 0;
+  size_t scratch_bytes_ = 0; /* of all nodes */
+  size_t most_scratch_ = 0;  /* of one node */
   void* scratch_[kMaxScratch];
   uint8_t* gap_[kMaxGaps];
   int scratches_ = 0;
@@ -210,6 +224,10 @@ extern "C" int context_is_intact(void* context) {
 
 extern "C" void context_end(void* context) { static_cast<Context*>(context)->~Context(); }
 
-extern "C" size_t context_arena_used(void* context) {
-  return static_cast<const Context*>(context)->ArenaUsed();
+extern "C" size_t context_persistent_bytes(void* context) {
+  return static_cast<const Context*>(context)->PersistentBytes();
+}
+
+extern "C" size_t context_scratch_bytes(void* context) {
+  return static_cast<const Context*>(context)->ScratchBytes();
 }

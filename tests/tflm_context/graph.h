@@ -51,8 +51,10 @@ int context_is_intact(void* context);
 /* Afterwards the memory may be used for anything else. */
 void context_end(void* context);
 
-/* Bytes of the arena in use, the gaps behind each block left out. */
-size_t context_arena_used(void* context);
+/* Bytes of arena that the ops keep, in blocks of 16, and that the one which needs most scratch memory
+ * takes while it runs. */
+size_t context_persistent_bytes(void* context);
+size_t context_scratch_bytes(void* context);
 
 }  // extern "C"
 
