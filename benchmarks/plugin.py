@@ -87,6 +87,7 @@ def model_bytes(path: Path) -> dict[str, int]:
 
 def with_own_tables(net: QuantizedNet, scales: bool = True) -> QuantizedNet:
     """The net as after training: biases, and `scales`, differ from subnet to subnet."""
+    net = net if scales else random_nets.with_shared_tables(net, "scales")
 
     def changed(op: QuantOp) -> QuantOp:
         if not op.is_linear:

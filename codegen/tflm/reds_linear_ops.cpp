@@ -108,13 +108,16 @@ reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
   return reds_flatten_s8(&interleaved, input, &call->input_dims, buffer);
 }
 
+/* By its kind, so that a program without depthwise layers does not link their kernels. */
+template <Kind kind>
 reds_status RunConvolution(const OpData& data, const Call& call) {
   const reds_conv_params params = ConvParams(data);
-  auto* kernel = data.kernel == Kernel::kConvolve1x1      ? reds_convolve_1x1_s8
+  auto* kernel = kind == Kind::kDepthwise
+                     ? (data.kernel == Kernel::kDepthwise3x3 ? reds_depthwise_conv_3x3_s8
+                                                             : reds_depthwise_conv_s8)
+                 : data.kernel == Kernel::kConvolve1x1    ? reds_convolve_1x1_s8
                  : data.kernel == Kernel::kConvolveNarrow ? reds_convolve_narrow_s8
-                 : data.kernel == Kernel::kConvolve       ? reds_convolve_s8
-                 : data.kernel == Kernel::kDepthwise3x3   ? reds_depthwise_conv_3x3_s8
-                                                          : reds_depthwise_conv_s8;
+                                                          : reds_convolve_s8;
   return kernel(&call.scratch, &params, &call.requantisation, &call.input_dims, call.input,
                 &call.filter_dims, call.weights, call.bias, &call.output_dims, call.output);
 }
@@ -131,30 +134,30 @@ reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* cal
                                  call->weights, call->bias, &call->output_dims, call->output);
 }
 
+template <Kind kind>
 TfLiteStatus Eval(Context* context, Node* node) {
   MicroContext* micro = GetMicroContext(context);
   const OpData& data = *static_cast<const OpData*>(node->user_data);
   const int32_t subnet = ActiveSubnet(context, node, data.options);
   if (subnet < 0) return kTfLiteError;
   Call call = MakeCall(context, node, data, subnet);
-  const reds_status status = data.kind == Kind::kFullyConnected
-                                 ? RunFullyConnected(micro, data, &call)
-                                 : RunConvolution(data, call);
+  const reds_status status = kind == Kind::kFullyConnected ? RunFullyConnected(micro, data, &call)
+                                                           : RunConvolution<kind>(data, call);
   return Finish(micro, status, data.output_zero_point, call.output_dims, call.output);
 }
 
 }  // namespace
 
 Registration RegisterConvolution() {
-  return RegisterOp(Init<Kind::kConvolution>, Prepare, Eval);
+  return RegisterOp(Init<Kind::kConvolution>, Prepare, Eval<Kind::kConvolution>);
 }
 
 Registration RegisterDepthwiseConvolution() {
-  return RegisterOp(Init<Kind::kDepthwise>, Prepare, Eval);
+  return RegisterOp(Init<Kind::kDepthwise>, Prepare, Eval<Kind::kDepthwise>);
 }
 
 Registration RegisterFullyConnected() {
-  return RegisterOp(Init<Kind::kFullyConnected>, Prepare, Eval);
+  return RegisterOp(Init<Kind::kFullyConnected>, Prepare, Eval<Kind::kFullyConnected>);
 }
 
 }  // namespace reds
