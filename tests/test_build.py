@@ -190,14 +190,22 @@ def test_a_name_that_the_writer_changes_still_builds(workspace, name):
     assert {op["why_kernel"] for op in report["ops"]} == {"by shape"}
 
 
-def test_prints_the_table(workspace, capsys):
+def test_prints_the_table(workspace, capsys, tmp_path, monkeypatch):
+    fake_program(tmp_path, "arduino-cli", f'echo "$1" >> {tmp_path}/calls', monkeypatch)
     flags = ("--budgets", "0.5", "--ram", "400", "--multiple", "2", "--optimize", "ram")
-    assert run(workspace, *flags) == 0
+    assert run(workspace, *flags, "--port", "COM3", "--flash") == 0
+    assert (tmp_path / "calls").read_text() == "compile\nupload\n"
     captured = capsys.readouterr()
     assert " 0 (50 %) |" in captured.out and "[ 8/8]" in captured.err
     report = json.loads((workspace / "out" / "report.json").read_text())
     assert arenas(report)[0] <= 400 < arenas(report)[1]
     assert report["optimize"] == "ram"
+
+
+def test_a_missing_programmer_is_told_before_the_training(workspace, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    fail(workspace, capsys, 6, "arduino-cli is not on PATH", "--port", "COM3", "--flash")
+    fail(workspace, capsys, 12, "arduino-cli needs the board's serial port", "--flash")
 
 
 def fail(workspace, capsys, code, message, *flags, **names):

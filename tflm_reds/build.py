@@ -258,13 +258,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _build(options) -> int:
     import tensorflow as tf
 
-    from tflm_reds.device import use_device
+    from tflm_reds.boards.schema import load_board
+    from tflm_reds.device import check_device, use_device
     from tflm_reds.report import render_table
     from tflm_reds.stages import build
 
     # K sliced models are traced once each, which TensorFlow takes for a mistake.
     tf.get_logger().setLevel("ERROR")
 
+    check_device(load_board(options.board), options.device)
     report = build(options)
     if options.device:
         report = use_device(options.folder, options.device, options.board) or report

@@ -11,9 +11,9 @@ from tflm_reds.codegen.arduino_sketch import sketch_build
 from tflm_reds.device_options import DeviceOptions, add_device_arguments, take_device_options
 from tflm_reds.errors import DeviceError, RedsError
 from tflm_reds.files import write_text
-from tflm_reds.programmer import flash_image, flash_sketch
+from tflm_reds.programmer import check_programmer, flash_image, flash_sketch
 from tflm_reds.report import Report, render_markdown, render_table
-from tflm_reds.serial_console import SerialConsole
+from tflm_reds.serial_console import SerialConsole, check_pyserial
 from tflm_reds.silicon import add_silicon
 
 
@@ -42,7 +42,7 @@ class Build:
         folder = Path(folder)
         report = Report.load(folder / "report.json")
         found = load_board(board or report.board)
-        build = cls(folder, report, found, bool(found.tools.arduino) and not bare)
+        build = cls(folder, report, found, runs_sketch(found, bare))
         if not (build.sketch if build.is_sketch else build.image.with_suffix(".elf")).exists():
             raise DeviceError(f"{folder} holds no image for {found.name}. Run the build again.")
         return build
@@ -61,6 +61,25 @@ class Build:
     def hash(self) -> str:
         """What the image prints when it boots."""
         return sketch_build(self.report.build_hash) if self.is_sketch else self.report.build_hash
+
+
+def runs_sketch(board: Board, bare: bool) -> bool:
+    """Whether a board is flashed with the Arduino sketch."""
+    return bool(board.tools.arduino) and not bare
+
+
+def check_device(board: Board, options: DeviceOptions) -> None:
+    """Check what `use_device` will need, before hours of training.
+
+    Raises:
+        ToolchainError: if a tool or pyserial is missing.
+        DeviceError: if the board has no tool, or its port is not given.
+    """
+    if options.upload:
+        sketch = runs_sketch(board, options.bare)
+        check_programmer(board, sketch, options.port or options.serial)
+    if options.serial:
+        check_pyserial()
 
 
 def use_device(

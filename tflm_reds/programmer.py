@@ -21,8 +21,9 @@ class Tool:
 
 
 UNKNOWN_TOOL = Tool("Install it.", "Is the board connected?")
+ARDUINO = "arduino-cli"
 TOOLS = {
-    "arduino-cli": Tool(
+    ARDUINO: Tool(
         "Install it from https://arduino.github.io/arduino-cli/latest/installation/ and run "
         "`arduino-cli core install arduino:mbed_nano`.",
         "Is the core there (`arduino-cli core install arduino:mbed_nano`), and the board at the "
@@ -45,16 +46,42 @@ TOOLS = {
 }
 
 
+def check_programmer(board: Board, is_sketch: bool, port: str | None) -> None:
+    """Check that the board can be flashed, as far as that can be known without it.
+
+    Args:
+        is_sketch: with the Arduino sketch, else with the bare image.
+        port: serial port of the bootloader, for tools that need one.
+
+    Raises:
+        ToolchainError: if the tool is missing.
+        DeviceError: if the board has no tool, or the port is missing.
+    """
+    command = [ARDUINO, "{port}"] if is_sketch else shlex.split(board.tools.flash)
+    if not command:
+        raise DeviceError(
+            f"{board.name} cannot be flashed: its TOML file names no tool. Add the key flash to "
+            "[tools], or write the image with a tool of your own."
+        )
+    if not port and any("{port" in part for part in command):
+        raise DeviceError(
+            f"{command[0]} needs the board's serial port. Give it with --port, such as --port "
+            "/dev/ttyACM0 (`arduino-cli board list` shows it)."
+        )
+    if shutil.which(command[0]) is None:
+        tool = TOOLS.get(command[0], UNKNOWN_TOOL)
+        raise ToolchainError(f"{command[0]} is not on PATH. {tool.how_to_get}")
+
+
 def flash_sketch(board: Board, sketch: Path, port: str | None) -> None:
     """Compile the sketch folder with arduino-cli and upload it to the board at `port`.
 
     Raises:
-        ToolchainError: if arduino-cli is missing.
-        DeviceError: if there is no port, or the compilation or the upload fails.
+        ToolchainError, DeviceError: as `check_programmer`, or if a command fails.
     """
-    _require_port(port, "arduino-cli")
-    _run(["arduino-cli", "compile", "--fqbn", board.tools.arduino, str(sketch)])
-    _run(["arduino-cli", "upload", "--fqbn", board.tools.arduino, "--port", port, str(sketch)])
+    check_programmer(board, True, port)
+    _run([ARDUINO, "compile", "--fqbn", board.tools.arduino, str(sketch)])
+    _run([ARDUINO, "upload", "--fqbn", board.tools.arduino, "--port", str(port), str(sketch)])
 
 
 def flash_image(board: Board, image: Path, port: str | None) -> None:
@@ -65,17 +92,9 @@ def flash_image(board: Board, image: Path, port: str | None) -> None:
         port: serial port of the bootloader, for tools that need one.
 
     Raises:
-        ToolchainError: if the tool is missing.
-        DeviceError: if the board has no tool, the port is missing, or the tool fails.
+        ToolchainError, DeviceError: as `check_programmer`, or if the command fails.
     """
-    command = board.tools.flash
-    if not command:
-        raise DeviceError(
-            f"{board.name} cannot be flashed: its TOML file names no tool. Add the key flash to "
-            "[tools], or write the image with a tool of your own."
-        )
-    if "{port" in command:
-        _require_port(port, shlex.split(command)[0])
+    check_programmer(board, False, port)
     values = {
         "elf": image.with_suffix(".elf"),
         "bin": image.with_suffix(".bin"),
@@ -83,24 +102,13 @@ def flash_image(board: Board, image: Path, port: str | None) -> None:
         "port_file": Path(port or "").name,
     }
     # Replaced after splitting, so that a path may hold spaces.
-    _run([part.format(**values) for part in shlex.split(command)])
-
-
-def _require_port(port: str | None, tool: str) -> None:
-    if not port:
-        raise DeviceError(
-            f"{tool} needs the board's serial port. Give it with --port, such as --port "
-            "/dev/ttyACM0 (`arduino-cli board list` shows it)."
-        )
+    _run([part.format(**values) for part in shlex.split(board.tools.flash)])
 
 
 def _run(command: list[str]) -> None:
-    name = command[0]
-    tool = TOOLS.get(name, UNKNOWN_TOOL)
-    if shutil.which(name) is None:
-        raise ToolchainError(f"{name} is not on PATH. {tool.how_to_get}")
     code, output = run_program(command, SECONDS, DeviceError)
     if code:
+        tool = TOOLS.get(command[0], UNKNOWN_TOOL)
         raise DeviceError(
             f"`{shlex.join(command)}` failed (exit code {code}). {tool.on_failure}\n"
             f"{last_lines(output)}"

@@ -19,6 +19,16 @@ NEEDED = {
 }
 
 
+def check_pyserial() -> None:
+    """Raise a ToolchainError if pyserial is not installed."""
+    try:
+        import serial  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ToolchainError(
+            "The package pyserial is missing. Run `pip install 'tflm-reds[serial]'`."
+        ) from error
+
+
 class SerialConsole:
     """An open serial port; a context manager.
 
@@ -31,12 +41,9 @@ class SerialConsole:
     """
 
     def __init__(self, port: str) -> None:
-        try:
-            import serial
-        except ModuleNotFoundError as error:
-            raise ToolchainError(
-                "The package pyserial is missing. Run `pip install 'tflm-reds[serial]'`."
-            ) from error
+        check_pyserial()
+        import serial
+
         self.port, self._errors = port, (OSError, serial.SerialException)
         self._stream = self._open(serial.serial_for_url)
 
