@@ -90,6 +90,7 @@ def test_wheel_holds_every_source(wheel):
                 inside = path.relative_to(ROOT)
                 expected = inside if top == "tflm_reds" else Path("tflm_reds") / inside
                 assert str(expected) in names, f"{inside} is not in the wheel"
+    assert "tflm_reds/codegen/package/LICENSE" in names  # of the packages
 
 
 def test_core_does_not_import_tfmot_nor_the_back_end_tensorflow(environment):

@@ -207,8 +207,11 @@ def test_sketch_on_the_board_classifies_and_switches_by_serial(libraries, conten
     assert 0 < time[0] < time[2 * count]  # of the smallest and of the full network
 
 
-def test_sketch_on_this_host(libraries, contents, tmp_path):
-    content, library = contents["standalone"], libraries["standalone"]
+def test_sketch_of_many_subnets_and_no_labels_on_this_host(tmp_path):
+    net = random_nets.NetBuilder((5, 5, 2), subnets=12, seed=1)
+    net = net.convolution(13, (3, 3), "relu").flatten().dense(4).build("twelve")
+    content = packages.standalone(replace(net, labels=()), tmp_path / "sources")
+    library = write_package(content, "arduino", tmp_path / content.name)
     main = sketch_main(library, "serial_on_host.cpp", tmp_path)
     program = tmp_path / "sketch"
     compiler = host_compiler()
@@ -219,8 +222,9 @@ def test_sketch_on_this_host(libraries, contents, tmp_path):
         objects.append(tmp_path / f"{source.stem}.o")
         subprocess.run([*command, source, "-o", objects[-1]], check=True)
     subprocess.run([*compiler.command, *objects, "-o", program], check=True)
-    done = subprocess.run([program], input="1\n", capture_output=True, text=True, check=True)
-    assert printed_lines(done.stdout) == expected_lines(content, [0, 1, 2, 1])
+    done = subprocess.run([program], input="b\nc\n1\n", capture_output=True, text=True, check=True)
+    assert printed_lines(done.stdout) == expected_lines(content, [*range(12), 11, 1])
+    assert "Send 0..9, a..b" in done.stdout and done.stdout.count("no such subnet") == 1
 
 
 @pytest.mark.parametrize("form", ["standalone", "tflm"])
@@ -236,13 +240,6 @@ def test_platformio_metadata(form, contents):
     project = configparser.ConfigParser()
     project.read_string(files["examples/classify/platformio.ini"].decode())
     assert project["env:nano33ble"]["lib_deps"].startswith(f"{content.name}=symlink://")
-
-
-def test_a_net_without_labels_prints_numbers(tmp_path):
-    net = random_nets.dense_net()
-    content = packages.standalone(net, tmp_path)
-    sketch = package_files(content, "arduino")["examples/Classify/Classify.ino"].decode()
-    assert ("_labels[" in sketch) == bool(net.labels)
 
 
 def test_unknown_kind(contents):
