@@ -15,7 +15,9 @@ from tflm_reds.codegen.writer import write_sources
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.tflite_io import write_reds_model
 
-ARDUINO = Path(__file__).parent / "arduino"
+TESTS = Path(__file__).parent
+ARDUINO = TESTS / "arduino"
+TFLM_API = TESTS / "tflm_api"
 ARENA_BYTES = 20 * 1024
 LINE = re.compile(r"^subnet (\d+), sample (\d+): (.*), (\d+) us$", re.MULTILINE)
 
@@ -63,3 +65,11 @@ def printed_lines(text: str) -> list[tuple[int, int, str]]:
 def times(text: str) -> list[int]:
     """Microseconds of each line."""
     return [int(line[3]) for line in LINE.findall(text)]
+
+
+def sketch_main(library, serial, folder):
+    """A file that makes the library's sketch a program."""
+    sketch = library / "examples" / "Classify" / "Classify.ino"
+    main = folder / "main.cpp"
+    main.write_text(f'#include "{ARDUINO / serial}"\n#include "{sketch}"\n')
+    return main

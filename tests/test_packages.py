@@ -5,13 +5,12 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import packages
 import pytest
 import random_nets
 from arduino_lint import broken_rules
-from packages import ARDUINO, expected_lines, printed_lines
+from packages import ARDUINO, TFLM_API, expected_lines, printed_lines, sketch_main
 
 from tflm_reds.boards.schema import load_board
 from tflm_reds.codegen.firmware import build_firmware
@@ -36,8 +35,6 @@ NANO = (
     "-DARDUINO=10819", "-DARDUINO_ARCH_MBED", "-DARDUINO_ARCH_NRF52840",
     "-DARDUINO_ARDUINO_NANO33BLE", "-DMBED_TRAP_ERRORS_ENABLED=1",
 )  # fmt: skip
-TESTS = Path(__file__).parent
-TFLM_API = TESTS / "tflm_api"
 NANO_C, NANO_CPP = ("-std=gnu11",), ("-std=gnu++14", "-Wvla", "-fno-rtti")
 
 
@@ -152,38 +149,6 @@ def test_library_and_sketch_compile_under_the_nanos_flags(form, libraries, tmp_p
         command += ["-include", "Arduino.h"] if source == sketch else []
         done = subprocess.run([*command, "-o", tmp_path / "o"], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("abi", [1, 2])
-@pytest.mark.parametrize(
-    ("kind", "example"),
-    [
-        ("arduino", "examples/Classify/Classify.ino"),
-        ("platformio", "examples/classify/src/main.cpp"),
-        ("cmake", "example/main.cpp"),
-        ("esp-idf", "examples/classify/main/main.cpp"),
-        ("zephyr", "samples/classify/src/main.cpp"),
-    ],
-)
-def test_examples_for_tflm_compile_with_both_generations(kind, example, abi, contents, tmp_path):
-    folder = write_package(contents["tflm"], kind, tmp_path / "every_op_model")
-    main = tmp_path / "main.cpp"
-    main.write_text(f'#include "Arduino.h"\n#include "{folder / example}"\n')
-    include = [ARDUINO, TFLM_API, TESTS / "esp_idf" / "include"]
-    include += [TESTS / "zephyr" / "include", DECLARATIONS, folder / "src"]
-    command = [*host_compiler().command, "-x", "c++", "-std=gnu++14", "-fsyntax-only", main]
-    command += ["-Wall", "-Wextra", "-Werror", f"-DREDS_TFLM_ABI={abi}", "-DTF_LITE_STATIC_MEMORY"]
-    command += [f"-I{path}" for path in include]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def sketch_main(library, serial, folder):
-    """A file that makes the library's sketch a program."""
-    sketch = library / "examples" / "Classify" / "Classify.ino"
-    main = folder / "main.cpp"
-    main.write_text(f'#include "{ARDUINO / serial}"\n#include "{sketch}"\n')
-    return main
 
 
 def test_sketch_on_the_board_classifies_and_switches_by_serial(libraries, contents, tmp_path):
