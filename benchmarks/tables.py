@@ -25,6 +25,7 @@ DOCUMENTS = (
     "README.md",
     "docs/governor.md",
     "docs/kernels.md",
+    "docs/phones.md",
     "docs/plugin.md",
     "docs/results.md",
     "docs/theory.md",
@@ -286,6 +287,29 @@ def governor_instructions() -> str:
     return table(header, rows)
 
 
+def litert() -> str:
+    """Subnets in LiteRT on a host."""
+    rows = []
+    for row in read_rows("litert"):
+        found, reference = (100 * row[key] for key in ("accuracy", "reference"))
+        cells = [row["name"], f"{row['subnet']} ({100 * row['fraction']:.0f} %)", row["form"]]
+        cells += [f"{row['bytes']:,}", f"{found:.2f} %", f"{found - reference:+.2f}"]
+        rows.append([*cells, f"{row['samples']:,}", f"{row['host_ms']:.3f}"])
+    header = ["network", "subnet (MACs)", "form", "bytes", "accuracy", "less the reference"]
+    return table([*header, "samples", "host ms"], rows)
+
+
+def litert_sizes() -> str:
+    """All files of a network beside the one nested model."""
+    results, rows = read_rows("litert"), []
+    for name in dict.fromkeys(row["name"] for row in results):
+        mine = [row for row in results if row["name"] == name]
+        sums = [sum(r["bytes"] for r in mine if r["form"] == form) for form in ("float32", "int8")]
+        rows.append([name, *(f"{size:,}" for size in (*sums, mine[0]["nested_bytes"]))])
+    header = ["network", "float32 files, B", "int8 files, B", "one nested int8 .tflite, B"]
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **KERNEL_TABLES,
     **PLUGIN_TABLES,
@@ -303,6 +327,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "arena": arena,
     "governor_replays": governor_replays,
     "governor_instructions": governor_instructions,
+    "litert": litert,
+    "litert_sizes": litert_sizes,
     "utility": utility,
     **{f"accuracy_{name}": accuracy_of(name) for name in PAPER},
     **{f"accuracy_ten_{name}": accuracy_of(name, ten=True) for name in PAPER},

@@ -36,6 +36,7 @@ results, in --out:
   firmware/                   the bare-metal image for the board, a Renode suite that runs it, and
                               where the board has an Arduino core, a sketch that does the same
   tflm/                       a .tflite with custom ops for TensorFlow Lite Micro
+  litert/                     --target litert: a plain .tflite of each subnet, float32 and int8
   packages/                   --package: libraries for Arduino, PlatformIO, CMake, ESP-IDF, Zephyr
 """
 
@@ -204,6 +205,13 @@ def _add_check_arguments(group) -> None:
         dest="tflm",
         action="store_false",
         help="do not compare with the tflite-micro wheel",
+    )
+    group.add_argument(
+        "--target",
+        choices=["board", "litert"],
+        default="board",
+        help="litert: beside all else, each subnet as a plain .tflite file, float32 and int8, for "
+        "phones and Linux",
     )
     group.add_argument("--quiet", action="store_true", help="print only the table")
 

@@ -61,6 +61,7 @@ class BuildOptions:
     package: Sequence[str] = ()
     standalone: bool = False
     tflm_tree: Path | None = None
+    target: str = "board"
     device: DeviceOptions = field(default_factory=DeviceOptions)
     quiet: bool = False
 

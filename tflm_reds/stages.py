@@ -20,6 +20,8 @@ from tflm_reds.codegen.writer import model_identifier, write_sources
 from tflm_reds.datasets import Dataset
 from tflm_reds.errors import ToolchainError
 from tflm_reds.files import staged_folder, write_text
+from tflm_reds.litert import FORMS, write_litert
+from tflm_reds.litert_runner import check_litert
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
 from tflm_reds.options import BuildOptions, Task, load_task
@@ -48,7 +50,7 @@ def build(options: BuildOptions) -> Report:
     Raises:
         RedsError: what went wrong, the number, and the way out. Earlier results stay.
     """
-    progress = Progress(STAGES, options.quiet)
+    progress = Progress(STAGES + (options.target == "litert"), options.quiet)
     board = load_board(options.board)
     simulators = choose_simulators(options.sim, board)
     keras.utils.set_random_seed(options.seed)
@@ -57,6 +59,8 @@ def build(options: BuildOptions) -> Report:
         check_int8_form(task.graph)  # before hours of training
         tree = options.tflm_tree
         check_packages(network_name(options), options.package, options.standalone, tree)
+        if options.target == "litert":
+            check_litert()
         nested = make_nested(task, options, progress)
         nested.save(folder / "nested.keras")
         nested.plan.save(folder / "plan.json")
@@ -67,6 +71,8 @@ def build(options: BuildOptions) -> Report:
         report.save(folder / "report.json")
         write_text(folder / "report.md", render_markdown(report))
         add_governor(report, board, folder / "src")
+        if options.target == "litert":
+            add_litert(nested, net, task.dataset, report, folder / "litert", progress)
         np.save(folder / "samples.npy", facts.firmware.samples.inputs.reshape(-1, *net.input.shape))
     package(options.folder, options.package, options.standalone, tflm_tree=tree)
     return report
@@ -178,6 +184,26 @@ def add_governor(report: Report, board: Board, sources: Path) -> None:
     if costs := subnet_costs(report):
         samples = report.subnets[0].samples or 0
         write_costs(report.model, board, worthwhile(costs), samples, sources)
+
+
+def add_litert(
+    nested: NestedModel,
+    net: QuantizedNet,
+    dataset: Dataset,
+    report: Report,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Plain .tflite files of every subnet, run and timed in LiteRT on this machine."""
+    references = {
+        "float32": [row.accuracy_float for row in report.subnets],
+        "int8": [row.accuracy_int8 for row in report.subnets],
+    }
+    with progress.stage("Write every subnet for LiteRT, run it on this machine"):
+        litert = write_litert(nested, net, dataset, references, folder)
+        litert.save(folder)
+        sizes = [f"{litert.total_bytes(form):,} B as {form}" for form in FORMS]
+        progress.say(f"{' and '.join(sizes)}; nested int8 {litert.nested_bytes:,} B")
 
 
 def make_tuning(
