@@ -10,7 +10,7 @@ from tflm_reds import package
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.package.render import package_files
 from tflm_reds.codegen.writer import write_sources
-from tflm_reds.errors import ModelError, OutputError, PackageError
+from tflm_reds.errors import ModelError, OutputError, PackageError, ToolchainError
 from tflm_reds.tflite_io import write_reds_model
 from tflm_reds.tflm import Interpreter
 
@@ -70,6 +70,16 @@ def test_the_measured_arena_is_enough_and_not_much_more(build, tmp_path):
     Interpreter(model, library, wheel, arena_limit=size).close()
     with pytest.raises(ModelError):
         Interpreter(model, library, wheel, arena_limit=size - 2 * package.KIBIBYTE)
+
+
+def test_without_tflm_standalone_is_the_way_out(build, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    assert package.main([str(build), "--package", "cmake"]) == ToolchainError.exit_code
+    assert "Or package with --standalone" in capsys.readouterr().err
+    assert not (build / "packages").exists()
 
 
 def test_no_build(tmp_path, capsys):

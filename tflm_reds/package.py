@@ -1,6 +1,7 @@
 """`python -m tflm_reds.package`: a finished build as a library of another ecosystem."""
 
 import argparse
+import importlib
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,11 +13,12 @@ from tflm_reds.codegen.firmware import Samples
 from tflm_reds.codegen.package.content import PackageContent
 from tflm_reds.codegen.package.forms import standalone_content, tflm_content
 from tflm_reds.codegen.package.render import KINDS, check_kind, check_name, package_files
-from tflm_reds.errors import DataError, ModelError, PackageError, RedsError
+from tflm_reds.errors import DataError, ModelError, PackageError, RedsError, ToolchainError
 from tflm_reds.files import staged_folder, write_bytes
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report.model import Report
 from tflm_reds.tflm_tree import compile_with_tree
+from tflm_reds.tflm_wheel import find_wheel
 
 KIBIBYTE = 1024
 
@@ -83,13 +85,22 @@ def check_packages(
     Raises:
         PackageError, ToolchainError: as `package`.
     """
-    from tflm_reds.tflm_wheel import find_wheel
-
     for kind in kinds:
         check_name(f"{name}_model", kind)
     _check_tree(tflm_tree, kinds, standalone)
     if kinds and not standalone:
+        _check_tflm()
+
+
+def _check_tflm() -> None:
+    """What the form for TFLM is made and measured with is there."""
+    try:
+        importlib.import_module("tflm_reds.tflite_schema")
         find_wheel()
+    except ToolchainError as error:
+        raise ToolchainError(
+            f"{error} Or package with --standalone, which needs no TFLM."
+        ) from error
 
 
 def _check_tree(tflm_tree: Path | None, kinds: Sequence[str], standalone: bool) -> None:
@@ -133,6 +144,7 @@ def _standalone(net: QuantizedNet, samples: Samples, build: Path) -> PackageCont
 
 
 def _for_tflm(net: QuantizedNet, samples: Samples, build: Path) -> PackageContent:
+    _check_tflm()
     from tflm_reds.tflite_io import write_reds_model
 
     report, sources = build / "report.json", build / "src"
