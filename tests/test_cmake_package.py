@@ -75,17 +75,19 @@ def test_kernels_of_two_versions_do_not_link(two_models, tmp_path):
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4f"])
-def test_toolchain_file(core, tmp_path):
+def test_the_example_links_for_cortex_m_with_the_toolchain_file(core, tmp_path):
     if shutil.which("arm-none-eabi-gcc") is None:
         pytest.skip("arm-none-eabi-gcc is not installed: apt-get install gcc-arm-none-eabi")
     content = packages.standalone(random_nets.ds_cnn(), tmp_path / "sources")
     folder = write_package(content, "cmake", tmp_path / content.name)
     toolchain = folder / "cmake" / "arm-none-eabi.cmake"
     variables = {"CMAKE_TOOLCHAIN_FILE": toolchain, "REDS_CORE": core}
-    succeed(configure(folder, tmp_path / "build", **variables))
+    library_for_semihosting = {"CMAKE_EXE_LINKER_FLAGS": "--specs=rdimon.specs"}
+    done = configure(folder / "example", tmp_path / "build", **variables, **library_for_semihosting)
+    succeed(done)
     succeed(build(tmp_path / "build"))
-    (objects,) = tmp_path.glob("build/**/reds.c.o*")
-    assert struct.unpack_from("<H", objects.read_bytes(), 18) == (ARM,)
+    program = (tmp_path / "build" / "classify").read_bytes()
+    assert struct.unpack_from("<H", program, 18) == (ARM,) and b"\0reds_invoke\0" in program
     commands = (tmp_path / "build" / "build.ninja").read_text()
     assert f"-mcpu={core.removesuffix('f')}" in commands and "-O2" in commands
 
