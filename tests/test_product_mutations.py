@@ -70,7 +70,7 @@ LAYERS: dict[str, Callable[[], QuantizedNet]] = {
     "pointwise": lambda: finish(pointwise()),
     "pointwise, any sign": lambda: coarse(pointwise(activation="none")),
     "pointwise of 512": lambda: extreme(pointwise(4, "none", (2, 2, 512), 512)),
-    "pointwise of 516": lambda: extreme(pointwise(4, "relu6", (2, 2, 516), 516)),
+    "pointwise of 512, clipped": lambda: extreme(pointwise(4, "relu6", (2, 2, 512), 512)),
     "narrow": lambda: finish(narrow()),
     "taps": lambda: finish(start((4, 5, 10), 6).convolution(6, (3, 3), cut=False), 5),
     "taps of 64": lambda: extreme(start((4, 4, 68), 64).convolution(4, (3, 3), "none", cut=False)),
@@ -123,7 +123,7 @@ SIGN = (BLOCK_DSP, 'asr #31\\n\\t"', 'lsr #32\\n\\t"')
 MUTATIONS = {
     # name: (core, sources, layer that sees it, (file, old, new))
     "run, one segment": (DSP, POINTWISE, "pointwise of 512", RUN),
-    "run, any activation": (DSP, POINTWISE, "pointwise of 516", RUN),
+    "run, any activation": (DSP, POINTWISE, "pointwise of 512, clipped", RUN),
     "run, many segments": (DSP, CONVOLUTION, "taps of 64", RUN),
     "run, plain": (PLAIN, POINTWISE, "pointwise of 512", RUN),
     "run, eight registers": (THUMB_1, POINTWISE, "pointwise of 512", RUN),
@@ -134,17 +134,21 @@ MUTATIONS = {
     "sign": (DSP, POINTWISE, "pointwise, any sign", SIGN),
     "rounding": (
         DSP, POINTWISE, "pointwise",
-        ("reds_block.c", ".rounding = -1 - outputs", ".rounding = 0 - outputs"),
+        ("reds_block.c", "rounding = -1 - outputs", "rounding = 0 - outputs"),
     ),
     "carry": (DSP, POINTWISE, "pointwise", (BLOCK_DSP, '"sbc.w "', '"sub.w "')),
     "doubled multiplier": (
         DSP, POINTWISE, "pointwise", (BLOCK_DSP, "lsl.w r9, r9, #1", "lsl.w r9, r9, #0"),
     ),
     "skipped bytes": (
-        DSP, CONVOLUTION, "taps", (BLOCK, "- rows.halves) * REDS", "- rows.halves) * 2 * REDS"),
+        DSP, CONVOLUTION, "taps",
+        ("reds_block.c", "- rows.halves) * REDS", "- rows.halves) * 2 * REDS"),
     ),
     "skipped bytes, plain": (
         PLAIN, CONVOLUTION, "taps", (BLOCK_PLAIN, "weights += rows->skipped", "weights += 0"),
+    ),
+    "sums of a part": (
+        DSP, POINTWISE, "pointwise of 512, clipped", (BLOCK_DSP, "r10!, {r0-r7}", "r10!, {r0-r6}"),
     ),
     "last odd row": (
         DSP, POINTWISE, "pointwise",
@@ -164,7 +168,7 @@ MUTATIONS = {
     ),
     "last positions": (
         DSP, POINTWISE, "pointwise",
-        ("reds_convolve_1x1_s8.c", "if (lane + 1 < count)", "if (lane + 2 < count)"),
+        ("reds_block.c", "product->four.stride = 0;", "0;"),
     ),
     "odd row, plain": (
         PLAIN, POINTWISE, "pointwise", (BLOCK_PLAIN, "(mixed3 - low3) >> 8", "mixed3 >> 8"),

@@ -9,11 +9,14 @@ reds_status reds_init(reds_state *state, const reds_model *model, void *arena,
       (uintptr_t)arena % ARENA_ALIGNMENT != 0) {
     return REDS_ERROR_ARENA;
   }
-  const reds_state fresh = {.model = model,
-                            .arena = arena,
-                            .requested = model->subnet_count - 1,
-                            .active = model->subnet_count - 1};
-  *state = fresh;
+  state->model = model;
+  state->arena = arena;
+  state->input = NULL;
+  state->output = NULL;
+  state->requested = model->subnet_count - 1;
+  state->active = model->subnet_count - 1;
+  state->hook = NULL;
+  state->hook_context = NULL;
   return REDS_OK;
 }
 
@@ -28,7 +31,7 @@ __attribute__((noinline)) reds_status reds_run_op(const reds_state *state, const
   return op->run(state, op->data);
 }
 
-static void call_hook(const reds_state *state, int32_t op_index) {
+static __attribute__((noinline)) void call_hook(const reds_state *state, int32_t op_index) {
   if (state->hook != NULL) state->hook(state->hook_context, op_index);
 }
 

@@ -46,13 +46,13 @@ static void output_pair(const reds_product *product, int32_t channel, const reds
 }
 
 /* All outputs, any activation. */
-static void multiply_any(const reds_product *product, int32_t positions, int8_t *output) {
+static REDS_COLD void multiply_any(const reds_product *product, int32_t positions, int8_t *output) {
   const int32_t pair_bytes = reds_pair_bytes(&product->rows);
   const int8_t *pair = product->filter;
   for (int32_t channel = 0; channel < product->channels; channel += 2, pair += pair_bytes) {
     reds_block sums;
     start_pair(product, channel, &sums);
-    reds_sum_rows(&product->rows, product->patches, pair, &sums);
+    reds_sum_pairs(&product->rows, product->patches, pair, pair_bytes, 1, &sums);
     output_pair(product, channel, &sums, positions, output);
   }
 }
@@ -65,12 +65,10 @@ void reds_start_sums(const reds_product *product, reds_block *sums) {
 
 void reds_add_products(const reds_product *product, const reds_rows *part, int32_t first,
                        reds_block *sums) {
-  const int32_t pair_bytes = reds_pair_bytes(&product->rows);
-  const int8_t *pair =
-      product->filter + first * (part->halves * REDS_HALF_BYTES + part->skipped);
-  for (int32_t channel = 0; channel < product->channels; channel += 2, pair += pair_bytes) {
-    reds_sum_rows(part, product->patches, pair, sums++);
-  }
+  const int32_t segment_bytes = part->halves * REDS_HALF_BYTES + part->skipped;
+  const int8_t *weights = product->filter + first * segment_bytes;
+  reds_sum_pairs(part, product->patches, weights, reds_pair_bytes(&product->rows),
+                 (product->channels + 1) / 2, sums);
 }
 
 void reds_output_sums(const reds_product *product, const reds_block *sums, int32_t positions,
@@ -82,11 +80,12 @@ void reds_output_sums(const reds_product *product, const reds_block *sums, int32
 
 #if defined(REDS_DSP)
 
-/* Segments that each fit a run: a row that is one long segment is cut. */
-static int32_t segment_parts(const reds_rows *rows) {
-  int32_t parts = 1;
-  while (rows->halves % parts != 0 || rows->halves / parts > REDS_RUN_HALVES) ++parts;
-  return parts;
+/* Whether the fast requantisation does for all channels: every shift to the right, and an
+ * activation that lets all of int8 through. */
+static int is_simple(const reds_outputs *outputs, int32_t channels) {
+  int32_t all = -1;
+  for (int32_t i = 0; i < channels; ++i) all &= outputs->shift[i];
+  return all < 0 && outputs->activation.min == INT8_MIN && outputs->activation.max == INT8_MAX;
 }
 
 /* Repeats the tables of the last row, of an odd number. */
@@ -99,42 +98,35 @@ static void prepare_single(reds_product *product) {
   }
 }
 
-static void prepare_body(reds_product *product, REDS_UNUSED const reds_dims *filter_dims,
-                         REDS_UNUSED const reds_context *context) {
-  const reds_rows *rows = &product->rows;
+static void prepare_body(reds_product *product, REDS_UNUSED const reds_call *call) {
   const reds_outputs *outputs = &product->outputs;
-  const int32_t parts = segment_parts(rows);
-  const int fits = parts == 1 || rows->count == 1;
-  if (!fits || !reds_outputs_simple(outputs, product->channels)) return;
-  const reds_four four = {.patches = product->patches,
-                          .weights = product->filter,
-                          .halves = rows->halves / parts,
-                          .pairs = product->channels / 2,
-                          .bias = outputs->bias,
-                          .multiplier = outputs->multiplier,
-                          .shift = outputs->shift,
-                          .stride = product->stride,
-                          .rounding = -1 - outputs->offset,
-                          .skipped = parts == 1 ? rows->skipped : 0,
-                          .rest = parts == 1 ? 0 : rows->skipped,
-                          .count = rows->count * parts,
-                          .period = REDS_RUN_HALVES * parts / rows->halves,
-                          .lookup = outputs->lookup == NULL ? NULL : outputs->lookup + 128};
-  product->four = four;
+  reds_four *four = &product->four;
+  if (!reds_takes_whole_rows(&product->rows) || !is_simple(outputs, product->channels)) return;
+  reds_make_four(&product->rows, reds_pair_bytes(&product->rows), four);
+  four->patches = product->patches;
+  four->weights = product->filter;
+  four->pairs = product->channels / 2;
+  four->bias = outputs->bias;
+  four->multiplier = outputs->multiplier;
+  four->shift = outputs->shift;
+  four->stride = product->stride;
+  four->rounding = -1 - outputs->offset;
+  four->lookup = outputs->lookup == NULL ? NULL : outputs->lookup + 128;
+  four->sums = NULL;
   product->multiply_four = reds_multiply_four_runs;
   /* Below an activation's minimum at the zero point the sign changes nothing. */
-  if (four.count == 1 && outputs->activation.min >= outputs->offset && four.lookup == NULL) {
+  if (four->count == 1 && outputs->activation.min >= outputs->offset && four->lookup == NULL) {
     product->multiply_four = reds_multiply_four_relu;
   }
-  product->is_fast = product->channels % 2 == 0;
-  if (!product->is_fast) prepare_single(product);
+  if (product->channels % 2 != 0) prepare_single(product);
 }
 
-/* The last row: as a pair, of which half is dropped. */
-static void multiply_single(reds_product *product, int8_t *output) {
+/* An odd number of rows, the last one as a pair, of which half is dropped. */
+static REDS_NOINLINE void multiply_odd(reds_product *product) {
   reds_single *single = &product->single;
   reds_four four = product->four;
-  four.weights += product->channels / 2 * reds_pair_bytes(&product->rows);
+  if (four.pairs > 0) product->multiply_four(&product->four);
+  four.weights += four.pairs * reds_pair_bytes(&product->rows);
   four.pairs = 1;
   four.bias = single->bias;
   four.multiplier = single->multiplier;
@@ -142,49 +134,81 @@ static void multiply_single(reds_product *product, int8_t *output) {
   four.output = single->outputs;
   four.stride = 2;
   product->multiply_four(&four);
-  output += product->channels - 1;
+  int8_t *output = product->four.output + product->channels - 1;
   for (int32_t i = 0; i < REDS_POSITIONS; ++i) output[i * product->stride] = single->outputs[2 * i];
 }
 
-static void multiply_four(reds_product *product, int8_t *output) {
+static inline void multiply_four(reds_product *product, int8_t *output) {
   product->four.output = output;
-  if (product->four.pairs > 0) product->multiply_four(&product->four);
-  if (product->channels % 2 != 0) multiply_single(product, output);
+  if (product->channels % 2 != 0) {
+    multiply_odd(product);
+  } else {
+    product->multiply_four(&product->four);
+  }
 }
 
-#else
-
-static void prepare_body(REDS_UNUSED reds_product *product,
-                         REDS_UNUSED const reds_dims *filter_dims,
-                         REDS_UNUSED const reds_context *context) {}
-
-static void multiply_four(reds_product *product, int8_t *output) {
-  multiply_any(product, REDS_POSITIONS, output);
+/* A single position, made and written four times: still faster than multiply_any. */
+static REDS_NOINLINE void multiply_one(reds_product *product, int8_t *output) {
+  const int32_t stride = product->stride;
+  uint32_t *half = product->patches;
+  for (int32_t left = product->rows.count * product->rows.halves; left > 0; --left) {
+    half[1] = half[2] = half[3] = half[0];
+    half += REDS_HALF_WORDS;
+  }
+  product->stride = product->four.stride = 0;
+  multiply_four(product, output);
+  product->stride = product->four.stride = stride;
 }
 
-#endif
-
-void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output) {
-  if (positions == REDS_POSITIONS && product->multiply_four != NULL) {
+void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output) {
+  if (product->multiply_four != NULL && positions == REDS_POSITIONS) {
     multiply_four(product, output);
+  } else if (product->multiply_four != NULL && positions == 1) {
+    multiply_one(product, output);
   } else {
     multiply_any(product, positions, output);
   }
 }
 
+#else
+
+static void prepare_body(REDS_UNUSED reds_product *product, REDS_UNUSED const reds_call *call) {}
+
+void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output) {
+  multiply_any(product, positions, output);
+}
+
+#endif
+
 #endif /* REDS_MVE */
 
-void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
-                  const reds_outputs *outputs, int32_t input_offset, const reds_dims *output_dims,
-                  const reds_context *context) {
-  product->rows = reds_active_rows(filter_dims);
-  product->outputs = *outputs;
-  product->input_offset = input_offset;
-  product->filter = filter;
-  product->channels = output_dims->channels;
-  product->stride = output_dims->channel_stride;
-  product->patches = context->buffer;
+REDS_COLD reds_rows reds_active_rows(const reds_dims *filter) {
+  const int32_t taps = filter->height * filter->width;
+  const int whole = filter->channels == filter->channel_stride;
+  reds_rows rows = {whole ? 1 : taps, whole ? taps * filter->channels : filter->channels, 0, 0};
+  const int32_t full = whole ? rows.length : filter->channel_stride;
+  rows.halves = reds_halves(rows.length);
+  rows.skipped = (reds_groups(full) * 2 - rows.halves) * REDS_HALF_BYTES;
+  return rows;
+}
+
+REDS_COLD void reds_prepare(reds_product *product, const reds_call *call) {
+  product->rows = reds_active_rows(call->filter_dims);
+  reds_make_outputs(call, &product->outputs);
+  product->input_offset = call->params->input_offset;
+  product->filter = call->filter;
+  product->channels = call->output_dims->channels;
+  product->stride = call->output_dims->channel_stride;
+  product->patches = call->context->buffer;
   product->multiply_four = NULL;
-  product->is_fast = 0;
-  prepare_body(product, filter_dims, context);
+  prepare_body(product, call);
+}
+
+int64_t reds_patch_bytes(const reds_dims *filter) {
+  const reds_rows rows = reds_active_rows(filter);
+  return (int64_t)rows.count * rows.halves * REDS_HALF_WORDS * (int64_t)sizeof(uint32_t);
+}
+
+REDS_COLD size_t reds_patch_scratch(const reds_dims *filter) {
+  return reds_dims_valid(filter) ? reds_scratch_size(reds_patch_bytes(filter)) : 0;
 }

@@ -41,7 +41,7 @@ typedef struct {
   int32_t row1[REDS_POSITIONS];
 } reds_block;
 
-/* What the fast functions for four positions take. */
+/* What the functions for four positions take. */
 typedef struct {
   const uint32_t *patches;
   const int8_t *weights;
@@ -58,6 +58,7 @@ typedef struct {
   int32_t period;   /* segments that make a run */
   const int8_t *lookup; /* of a fused activation, for input 0; or null */
   int32_t rest;         /* bytes of weights from the last segment of a pair to the next pair */
+  reds_block *sums;     /* of each pair, to which the products are added; null: to the outputs */
 } reds_four;
 
 /* The last row of an odd number, as a pair with a row that is not used. */
@@ -80,6 +81,9 @@ typedef struct {
 
 /* A matrix product, prepared once for all positions of a layer. */
 typedef struct {
+  /* On cores with the DSP extension: the fast function, null where an output needs more. */
+  reds_four four;
+  void (*multiply_four)(const reds_four *four);
   reds_rows rows;
   reds_outputs outputs;
   const int8_t *filter;
@@ -87,36 +91,23 @@ typedef struct {
   int32_t channels; /* active outputs */
   int32_t stride;   /* bytes from one position of the output to the next */
   uint32_t *patches;
+  reds_single single;
   /* On cores with vector instructions. */
   reds_pair_shape shape;
   int32_t pair_bytes;
   int32_t *starts; /* of the sums of the first `started` outputs */
   int32_t started;
   int shifts_left; /* whether one of the factors is 1 or more */
-  /* On cores with the DSP extension: the fast function, null where an output needs more. */
-  void (*multiply_four)(const reds_four *four);
-  int is_fast; /* whether it does all outputs: their number is even */
-  reds_four four;
-  reds_single single;
 } reds_product;
 
-/* Prepares the product of `filter` and patches in the scratch of `context`. */
-void reds_prepare(reds_product *product, const reds_dims *filter_dims, const int8_t *filter,
-                  const reds_outputs *outputs, int32_t input_offset, const reds_dims *output_dims,
-                  const reds_context *context);
+/* What a subnet reads of the rows of `filter`. */
+reds_rows reds_active_rows(const reds_dims *filter);
+
+/* Prepares the product of the filter and patches in the scratch. */
+void reds_prepare(reds_product *product, const reds_call *call);
 
 /* All outputs of the first 1 to 4 positions of the patches. */
-void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output);
-
-static inline void reds_multiply_patches(reds_product *product, int32_t positions,
-                                         int8_t *output) {
-  if (product->is_fast && positions == REDS_POSITIONS) {
-    product->four.output = output;
-    product->multiply_four(&product->four);
-  } else {
-    reds_multiply_slowly(product, positions, output);
-  }
-}
+void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output);
 
 /* Starts the sums of every row pair. */
 void reds_start_sums(const reds_product *product, reds_block *sums);
@@ -137,16 +128,6 @@ static inline int32_t reds_halves(int32_t inputs) {
   return inputs / 4 * 2 + (rest < 2 ? rest : 2);
 }
 
-static inline reds_rows reds_active_rows(const reds_dims *filter) {
-  const int32_t taps = filter->height * filter->width;
-  const int whole = filter->channels == filter->channel_stride;
-  reds_rows rows = {whole ? 1 : taps, whole ? taps * filter->channels : filter->channels, 0, 0};
-  const int32_t full = whole ? rows.length : filter->channel_stride;
-  rows.halves = reds_halves(rows.length);
-  rows.skipped = (reds_groups(full) * 2 - rows.halves) * REDS_HALF_BYTES;
-  return rows;
-}
-
 /* `taps` taps of the rows, each of which is a segment or a whole number of groups. */
 static inline reds_rows reds_tap_rows(const reds_dims *filter, int32_t taps) {
   const int32_t halves = reds_halves(filter->channels);
@@ -161,9 +142,9 @@ static inline int32_t reds_pair_bytes(const reds_rows *rows) {
 }
 
 /* Bytes of the patches of four positions. */
-static inline int64_t reds_patch_bytes(const reds_dims *filter) {
-  const reds_rows rows = reds_active_rows(filter);
-  return (int64_t)rows.count * rows.halves * REDS_HALF_WORDS * (int64_t)sizeof(uint32_t);
-}
+int64_t reds_patch_bytes(const reds_dims *filter);
+
+/* Scratch that holds them; 0 for dims that are not valid. */
+size_t reds_patch_scratch(const reds_dims *filter);
 
 #endif /* REDS_BLOCK_H_ */

@@ -65,78 +65,6 @@
   "add.w r8, r8, r2, lsl #3\n\t" \
   "add.w r8, r8, #1\n\t"
 
-/* Adds the products of `halves` halves in each of `count` segments to `sums`.
- *
- * Stack: 0 end of patches, 4 entry, 8 count, 12 bytes of patches in a segment, 16 saved registers,
- * 52 skipped, 56 sums. */
-static REDS_NAKED void reds_sum_run(REDS_UNUSED const uint32_t *patches,
-                                    REDS_UNUSED const int8_t *weights, REDS_UNUSED int32_t halves,
-                                    REDS_UNUSED int32_t count, REDS_UNUSED int32_t skipped,
-                                    REDS_UNUSED reds_block *sums) {
-  __asm__(
-      "push {r4-r11, lr}\n\t"
-      "sub sp, #16\n\t"
-      "mov r12, r0\n\t"
-      "mov lr, r1\n\t"
-      "lsls r4, r2, #4\n\t"
-      "str r3, [sp, #8]\n\t"
-      "str r4, [sp, #12]\n\t"
-      "and.w r2, r2, #3\n\t"
-      REDS_ENTRY
-      "str.w r8, [sp, #4]\n\t"
-      "ldr r8, [sp, #56]\n\t"
-      "ldm.w r8, {r0-r3}\n\t"
-      "mov r4, r0\n\t"
-      "mov r5, r1\n\t"
-      "mov r6, r2\n\t"
-      "mov r7, r3\n\t"
-      "2:\n\t"
-      "ldr r8, [sp, #12]\n\t"
-      "ldr r10, [sp, #4]\n\t"
-      "add r8, r12\n\t"
-      "str r8, [sp]\n\t"
-      "bx r10\n\t"
-      REDS_HALVES(REDS_FOUR_HALVES)
-      "ldr r10, [sp, #8]\n\t"
-      "ldr r8, [sp, #52]\n\t"
-      "subs.w r10, r10, #1\n\t"
-      "add lr, r8\n\t"
-      "str r10, [sp, #8]\n\t"
-      "bne.w 2b\n\t"
-      "ldr r12, [sp, #56]\n\t"
-      "subs r4, r4, r0\n\t"
-      "subs r5, r5, r1\n\t"
-      "subs r6, r6, r2\n\t"
-      "subs r7, r7, r3\n\t"
-      "stm.w r12!, {r0-r3}\n\t"
-      "ldm.w r12, {r8-r11}\n\t"
-      "add.w r8, r8, r4, asr #8\n\t"
-      "add.w r9, r9, r5, asr #8\n\t"
-      "add.w r10, r10, r6, asr #8\n\t"
-      "add.w r11, r11, r7, asr #8\n\t"
-      "stm.w r12, {r8-r11}\n\t"
-      "add sp, #16\n\t"
-      "pop {r4-r11, pc}\n\t");
-}
-
-/* Adds the products of a whole row pair to `sums`, run by run. */
-static void reds_sum_rows(const reds_rows *rows, const uint32_t *patches, const int8_t *weights,
-                          reds_block *sums) {
-  const int32_t most = rows->halves < REDS_RUN_HALVES ? REDS_RUN_HALVES / rows->halves : 1;
-  for (int32_t segment = 0; segment < rows->count; segment += most) {
-    const int32_t left = rows->count - segment;
-    const int32_t count = left < most ? left : most;
-    for (int32_t done = 0; done < rows->halves; done += REDS_RUN_HALVES) {
-      const int32_t rest = rows->halves - done;
-      const int32_t halves = rest < REDS_RUN_HALVES ? rest : REDS_RUN_HALVES;
-      reds_sum_run(patches, weights, halves, count, rows->skipped, sums);
-      patches += count * halves * REDS_HALF_WORDS;
-      weights += count * halves * REDS_HALF_BYTES + (count - 1) * rows->skipped;
-    }
-    weights += rows->skipped;
-  }
-}
-
 /* One less for negatives turns half up into half away from zero. */
 #define REDS_SIGN(x) "add.w " x ", " x ", " x ", asr #31\n\t"
 
@@ -173,8 +101,7 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       "ldr r0, [r8], #8\n\t"
       "str r8, [sp, #24]\n\t"
       REDS_FIRST_HALF
-      "ldr r10, [sp, #4]\n\t"
-      "bx r10\n\t"
+      "ldr.w pc, [sp, #4]\n\t"
       REDS_HALVES(REDS_EIGHT_HALVES)
       "ldr r8, [sp, #24]\n\t"
       "ldr r10, [sp, #48]\n\t"
@@ -218,11 +145,10 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       "bfi r3, r7, #8, #8\n\t"
       "add.w r8, r12, lr, lsl #1\n\t"
       "ldr r4, [sp, #20]\n\t"
-      "strh.w r0, [r12]\n\t"
       "strh.w r1, [r12, lr]\n\t"
       "strh.w r2, [r8]\n\t"
       "strh.w r3, [r8, lr]\n\t"
-      "add.w r12, r12, #2\n\t"
+      "strh.w r0, [r12], #2\n\t"
       "subs r4, #1\n\t"
       "str r12, [sp, #36]\n\t"
       "str r4, [sp, #20]\n\t"
@@ -231,43 +157,50 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       "pop {r4-r11, pc}\n\t");
 }
 
-/* Any number of segments, summed in runs of `period`; any zero point; a fused look-up.
+/* Any number of segments, summed in runs of `period`; any zero point; a fused look-up; or sums
+ * instead of outputs.
  *
  * Stack: 0 end of patches, 4 entry, 8 segments left in the run, 12 and after it, 16 the odd row's
  * sums of the runs before, 32 a copy of reds_four. */
 static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four) {
   __asm__(
       "push {r4-r11, lr}\n\t"
-      "sub sp, #92\n\t"
+      "sub sp, #96\n\t"
       "ldm.w r0!, {r4-r11}\n\t"
       "add r12, sp, #32\n\t"
       "stm.w r12!, {r4-r11}\n\t"
       "and.w r2, r6, #3\n\t"
       "lsls r6, r6, #4\n\t"
       "str r6, [sp, #40]\n\t"
-      "ldm.w r0, {r4-r10}\n\t"
-      "stm.w r12, {r4-r10}\n\t"
+      "ldm.w r0, {r4-r11}\n\t"
+      "stm.w r12, {r4-r11}\n\t"
       REDS_ENTRY
       "str.w r8, [sp, #4]\n\t"
       "2:\n\t"
-      "ldr r8, [sp, #48]\n\t"
+      "ldr r8, [sp, #92]\n\t"
       "ldr r12, [sp, #32]\n\t"
       "ldr lr, [sp, #36]\n\t"
       "ldr r9, [sp, #80]\n\t"
       "ldr r10, [sp, #76]\n\t"
+      "cmp r8, #0\n\t"
+      "bne 10f\n\t"
+      "ldr r8, [sp, #48]\n\t"
       "ldr r0, [r8], #4\n\t"
-      "ldr r1, [r8], #4\n\t"
+      "ldr r4, [r8], #4\n\t"
       "str r8, [sp, #48]\n\t"
-      "strd r1, r1, [sp, #16]\n\t"
-      "strd r1, r1, [sp, #24]\n\t"
       "mov r1, r0\n\t"
       "mov r2, r0\n\t"
       "mov r3, r0\n\t"
-      "mov r4, r0\n\t"
-      "mov r5, r0\n\t"
-      "mov r6, r0\n\t"
-      "mov r7, r0\n\t"
+      "mov r5, r4\n\t"
+      "mov r6, r4\n\t"
+      "mov r7, r4\n\t"
       "5:\n\t"
+      "strd r4, r5, [sp, #16]\n\t"
+      "strd r6, r7, [sp, #24]\n\t"
+      "mov r4, r0\n\t"
+      "mov r5, r1\n\t"
+      "mov r6, r2\n\t"
+      "mov r7, r3\n\t"
       "cmp r10, r9\n\t"
       "it lt\n\t"
       "movlt r9, r10\n\t"
@@ -301,18 +234,13 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "add.w r6, r8, r6, asr #8\n\t"
       "add.w r7, r11, r7, asr #8\n\t"
       "cmp r10, #0\n\t"
-      "beq 7f\n\t"
-      "strd r4, r5, [sp, #16]\n\t"
-      "strd r6, r7, [sp, #24]\n\t"
-      "mov r4, r0\n\t"
-      "mov r5, r1\n\t"
-      "mov r6, r2\n\t"
-      "mov r7, r3\n\t"
-      "b 5b\n\t"
-      "7:\n\t"
+      "bne 5b\n\t"
       "ldr r8, [sp, #88]\n\t"
+      "ldr r10, [sp, #92]\n\t"
       "add lr, r8\n\t"
       "str lr, [sp, #36]\n\t"
+      "cmp r10, #0\n\t"
+      "bne 11f\n\t"
       "ldr r10, [sp, #52]\n\t"
       "ldr r11, [sp, #56]\n\t"
       "ldr r8, [r10], #4\n\t"
@@ -353,18 +281,62 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "bfi r2, r6, #8, #8\n\t"
       "bfi r3, r7, #8, #8\n\t"
       "add.w r8, r12, lr, lsl #1\n\t"
-      "ldr r4, [sp, #44]\n\t"
-      "strh.w r0, [r12]\n\t"
       "strh.w r1, [r12, lr]\n\t"
       "strh.w r2, [r8]\n\t"
       "strh.w r3, [r8, lr]\n\t"
-      "add.w r12, r12, #2\n\t"
-      "subs r4, #1\n\t"
+      "strh.w r0, [r12], #2\n\t"
       "str r12, [sp, #60]\n\t"
+      "9:\n\t"
+      "ldr r4, [sp, #44]\n\t"
+      "subs r4, #1\n\t"
       "str r4, [sp, #44]\n\t"
       "bne.w 2b\n\t"
-      "add sp, #92\n\t"
-      "pop {r4-r11, pc}\n\t");
+      "add sp, #96\n\t"
+      "pop {r4-r11, pc}\n\t"
+      /* Sums instead of outputs. */
+      "10:\n\t"
+      "ldm.w r8, {r0-r7}\n\t"
+      "b 5b\n\t"
+      "11:\n\t"
+      "stm.w r10!, {r0-r7}\n\t"
+      "str r10, [sp, #92]\n\t"
+      "b 9b\n\t");
+}
+
+/* Segments that each fit a run: a row that is one long segment is cut. */
+static int32_t segment_parts(const reds_rows *rows) {
+  int32_t parts = 1;
+  while (rows->halves % parts != 0 || rows->halves / parts > REDS_RUN_HALVES) ++parts;
+  return parts;
+}
+
+/* Whether one call does all segments: none of several is cut. */
+static inline int reds_takes_whole_rows(const reds_rows *rows) {
+  return rows->count == 1 || rows->halves <= REDS_RUN_HALVES;
+}
+
+/* The shape of `rows`, or of their first segment where one call does not do all of them. */
+static REDS_COLD void reds_make_four(const reds_rows *rows, int32_t pair_bytes, reds_four *four) {
+  const int32_t parts = segment_parts(rows);
+  four->halves = rows->halves / parts;
+  four->count = (reds_takes_whole_rows(rows) ? rows->count : 1) * parts;
+  four->period = REDS_RUN_HALVES / four->halves;
+  four->skipped = parts == 1 ? rows->skipped : 0;
+  four->rest = pair_bytes - four->count * (four->halves * REDS_HALF_BYTES + four->skipped);
+}
+
+/* Adds the products of `rows` to the sums of `pairs` row pairs, `pair_bytes` apart. */
+static REDS_COLD void reds_sum_pairs(const reds_rows *rows, const uint32_t *patches,
+                                     const int8_t *weights, int32_t pair_bytes, int32_t pairs,
+                                     reds_block *sums) {
+  const int32_t segments = reds_takes_whole_rows(rows) ? rows->count : 1;
+  reds_four four = {.patches = patches, .weights = weights, .pairs = pairs, .sums = sums};
+  reds_make_four(rows, pair_bytes, &four);
+  for (int32_t done = 0; done < rows->count; done += segments) {
+    reds_multiply_four_runs(&four);
+    four.patches += segments * rows->halves * REDS_HALF_WORDS;
+    four.weights += segments * (rows->halves * REDS_HALF_BYTES + rows->skipped);
+  }
 }
 
 #endif /* REDS_BLOCK_DSP_H_ */

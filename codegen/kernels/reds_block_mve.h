@@ -2,8 +2,8 @@
  *
  * Patches are the inputs themselves, int8 [position][segment][input] in the packed order, the last
  * group filled up with the zero point; the rows of a pair are separated as in reds_rows_mve.h. What
- * the input offset adds, its product with the sum of a row's weights, is added to the bias beforehand:
- * `starts`, as many as the scratch behind the patches holds.
+ * the input offset adds, its product with the sum of a row's weights, is added to the bias
+ * beforehand: `starts`, as many as the scratch behind the patches holds.
  *
  *   r1, r3, r5, r7  inputs of four positions     r0 r2, r4 r6, r8 r10, r12 lr  sums of two rows
  *   r9              weights                      r11  inputs left */
@@ -161,29 +161,28 @@ static int32x4_t start_four(const reds_product *product, int32_t channel) {
   const mve_pred16_t active = vctp32q((uint32_t)(product->channels - channel));
   int32x4_t start = vldrwq_z_s32(product->outputs.bias + channel, active);
   for (int32_t i = 0; i < shape->count; ++i, pair0 += step, pair1 += step) {
-    reds_row_sums sums;
-    reds_sum_four_rows(pair0, pair0, pair1, groups, &sums); /* any inputs: only the weights matter */
+    reds_row_sums sums; /* of any inputs: only those of the weights matter */
+    reds_sum_four_rows(pair0, pair0, pair1, groups, &sums);
     start = vmlaq_n_s32(start, vldrwq_s32(sums.weights), product->input_offset);
   }
   return start;
 }
 
 /* How many starts fit behind the patches; none where the patches are not those of whole rows. */
-static size_t count_starts(const reds_product *product, const reds_dims *filter_dims,
-                           const reds_context *context) {
-  if (context->size < (size_t)reds_patch_bytes(filter_dims)) return 0;
+static size_t count_starts(const reds_product *product, const reds_call *call) {
+  const size_t scratch = call->context->size;
+  if (scratch < (size_t)reds_patch_bytes(call->filter_dims)) return 0;
   const size_t patch_bytes = (size_t)(REDS_POSITIONS * product->shape.patch_bytes);
-  return (context->size - patch_bytes) / sizeof(int32x4_t) * REDS_LANES;
+  return (scratch - patch_bytes) / sizeof(int32x4_t) * REDS_LANES;
 }
 
-static void prepare_body(reds_product *product, const reds_dims *filter_dims,
-                         const reds_context *context) {
+static void prepare_body(reds_product *product, const reds_call *call) {
   product->shifts_left = reds_shifts_left(&product->outputs, product->channels);
   product->pair_bytes = reds_pair_bytes(&product->rows);
-  product->shape = make_shape(&product->rows, context->buffer);
-  product->starts = (int32_t *)context->buffer + REDS_POSITIONS * reds_patch_words(&product->rows);
+  product->shape = make_shape(&product->rows, product->patches);
+  product->starts = (int32_t *)product->patches + REDS_POSITIONS * reds_patch_words(&product->rows);
   product->started = 0;
-  const size_t room = count_starts(product, filter_dims, context);
+  const size_t room = count_starts(product, call);
   for (int32_t i = 0; i < product->channels && (size_t)i < room; i += REDS_LANES) {
     vstrwq_s32(product->starts + i, start_four(product, i));
     product->started = i + REDS_LANES;
@@ -229,7 +228,7 @@ static inline void output_four(const reds_product *product, const reds_outputs *
   if (outputs->lookup != NULL) look_up(outputs->lookup, active, positions, stride, output);
 }
 
-void reds_multiply_slowly(reds_product *product, int32_t positions, int8_t *output) {
+void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output) {
   const reds_outputs outputs = product->outputs; /* a local copy: no int8 store can alias it */
   const int32_t channels = product->channels, step = 2 * product->pair_bytes;
   const int8_t *weights = product->filter;

@@ -55,8 +55,8 @@ static REDS_NOINLINE void reds_sum_halves(const uint32_t *patches, const int8_t 
 
 #endif
 
-/* Adds the products of a whole row pair to `sums`, run by run. */
-static inline void reds_sum_rows(const reds_rows *rows, const uint32_t *patches,
+/* Adds the products of a row pair to `sums`, run by run. */
+static inline void sum_rows(const reds_rows *rows, const uint32_t *patches,
                                  const int8_t *weights, reds_block *sums) {
   for (int32_t segment = 0; segment < rows->count; ++segment, weights += rows->skipped) {
     for (int32_t left = rows->halves; left > 0; left -= REDS_RUN_HALVES) {
@@ -66,6 +66,13 @@ static inline void reds_sum_rows(const reds_rows *rows, const uint32_t *patches,
       weights += halves * REDS_HALF_BYTES;
     }
   }
+}
+
+/* Adds the products of `rows` to the sums of `pairs` row pairs, `pair_bytes` apart. */
+static inline void reds_sum_pairs(const reds_rows *rows, const uint32_t *patches,
+                                  const int8_t *weights, int32_t pair_bytes, int32_t pairs,
+                                  reds_block *sums) {
+  for (; pairs > 0; --pairs, weights += pair_bytes) sum_rows(rows, patches, weights, sums++);
 }
 
 #endif /* REDS_BLOCK_PLAIN_H_ */

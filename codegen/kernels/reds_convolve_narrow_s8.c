@@ -17,6 +17,7 @@ typedef struct {
   int32_t row_step;    /* bytes from one to the next */
   int32_t step;        /* bytes from window to window */
   int32_t bytes;       /* of a row of the input */
+  int32_t last;        /* `left` of a window whose taps end with the row */
   uint32_t added;      /* what expand_row adds: the input offset, twice, or padding */
   uint32_t padding;    /* a word of it in a patch */
   const int8_t *begin; /* of the input */
@@ -67,41 +68,41 @@ static inline void expand_row(uint32_t word, uint32_t offsets, row_mask inside, 
 #endif
 
 size_t reds_convolve_narrow_s8_get_buffer_size(const reds_dims *filter_dims) {
-  if (!reds_dims_valid(filter_dims)) return 0;
-  return reds_scratch_size(reds_patch_bytes(filter_dims));
+  return reds_patch_scratch(filter_dims);
 }
 
-static int arguments_valid(const reds_context *context, const reds_conv_params *params,
-                           const reds_dims *input, const reds_dims *filter,
-                           const reds_dims *output) {
-  return reds_dims_valid(input) && reds_dims_valid(output) &&
-         reds_filter_valid(filter, output->channels) && filter->channels == input->channels &&
-         reds_conv_params_valid(params, filter, output) && params->dilation.width == 1 &&
+static int arguments_valid(const reds_call *call) {
+  const reds_dims *input = call->input_dims, *filter = call->filter_dims;
+  return reds_packed_valid(call->filter) && filter->channels == input->channels &&
          filter->channels == filter->channel_stride && input->channels == input->channel_stride &&
-         filter->channels * (int64_t)filter->width == 4 &&
-         reds_scratch_valid(context, reds_convolve_narrow_s8_get_buffer_size(filter));
+         filter->channels * (int64_t)filter->width == 4 && call->params->dilation.width == 1 &&
+         reds_scratch_valid(call->context, reds_patch_scratch(filter));
 }
 
-static window_row row_at(const reds_conv_params *params, const reds_dims *input_dims,
-                         const int8_t *input, const reds_dims *filter_dims, int32_t y) {
-  const int32_t channels = input_dims->channels, bytes = input_dims->width * channels;
-  const int32_t height = filter_dims->height, dilation = params->dilation.height;
+/* What all rows have in common. */
+static void make_rows(const reds_call *call, window_row *row) {
+  const reds_conv_params *params = call->params;
+  const int32_t channels = call->input_dims->channels, bytes = call->input_dims->width * channels;
+  row->row_step = params->dilation.height * bytes;
+  row->step = params->stride.width * channels;
+  row->bytes = bytes;
+  row->last = bytes - REDS_GROUP_INPUTS;
+  row->added = added_word(params->input_offset);
+  row->padding = reds_padding(params->input_offset);
+  row->begin = call->input;
+  row->end = call->input + call->input_dims->height * bytes - 4;
+}
+
+static REDS_NOINLINE void start_row(const reds_call *call, int32_t y, window_row *row) {
+  const reds_conv_params *params = call->params;
+  const int32_t height = call->filter_dims->height, dilation = params->dilation.height;
   const int32_t top = y * params->stride.height - params->padding.height;
-  const reds_taps rows = reds_clip(top, height, dilation, input_dims->height);
-  const int32_t left = -params->padding.width * channels;
-  const window_row row = {.source = input + left + (top + rows.first * dilation) * bytes,
-                          .left = left,
-                          .above = rows.first,
-                          .count = rows.last - rows.first,
-                          .below = height - rows.last,
-                          .row_step = dilation * bytes,
-                          .step = params->stride.width * channels,
-                          .bytes = bytes,
-                          .added = added_word(params->input_offset),
-                          .padding = reds_padding(params->input_offset),
-                          .begin = input,
-                          .end = input + input_dims->height * bytes - 4};
-  return row;
+  const reds_taps rows = reds_clip(top, height, dilation, call->input_dims->height);
+  row->left = -params->padding.width * call->input_dims->channels;
+  row->source = call->input + row->left + (top + rows.first * dilation) * row->bytes;
+  row->above = rows.first;
+  row->count = rows.last - rows.first;
+  row->below = height - rows.last;
 }
 
 /* The bytes of a row of taps that are inside a row of the input, as a mask of a word. */
@@ -120,32 +121,40 @@ static uint32_t load_masked(const int8_t *source, uint32_t mask) {
   return word;
 }
 
-/* Expands the rows inside the input; two in a turn. */
-static inline void expand_rows(const window_row *row, row_mask inside, uint32_t *lane) {
+/* Expands `count` rows inside the input; two in a turn. */
+static inline void expand_rows(const window_row *row, const int8_t *source, int32_t count,
+                               row_mask inside, uint32_t *lane) {
   const int32_t row_step = row->row_step;
   const uint32_t added = row->added;
-  const int8_t *source = row->source, *end = source + (row->count & ~1) * row_step;
+  const int8_t *end = source + (count & ~1) * row_step;
   for (; source != end; lane += 2 * ROW_WORDS) {
     expand_row(reds_load_word(source), added, inside, lane);
     source += row_step;
     expand_row(reds_load_word(source), added, inside, lane + ROW_WORDS);
     source += row_step;
   }
-  if ((row->count & 1) != 0) expand_row(reds_load_word(source), added, inside, lane);
+  if ((count & 1) != 0) expand_row(reds_load_word(source), added, inside, lane);
+}
+
+/* Expands a row of taps that reaches beyond the tensor. */
+static REDS_COLD void expand_end(const int8_t *source, uint32_t mask, uint32_t added,
+                                 uint32_t *lane) {
+  expand_row(load_masked(source, mask), added, make_row_mask(mask), lane);
 }
 
 /* A window across the left or right border. */
 static REDS_NOINLINE void expand_border(const window_row *row, uint32_t *lane) {
   const uint32_t mask = inside_mask(row->left, row->bytes);
-  const row_mask inside = make_row_mask(mask);
-  const int8_t *source = row->source, *end = source + row->count * row->row_step;
-  if (source >= row->begin && end - row->row_step <= row->end) {
-    expand_rows(row, inside, lane);
-    return;
+  const int32_t step = row->row_step;
+  const int8_t *source = row->source;
+  int32_t count = row->count;
+  for (; count > 0 && source < row->begin; --count, source += step, lane += ROW_WORDS) {
+    expand_end(source, mask, row->added, lane);
   }
-  for (; source != end; source += row->row_step, lane += ROW_WORDS) {
-    expand_row(load_masked(source, mask), row->added, inside, lane);
+  for (; count > 0 && source + (count - 1) * step > row->end; --count) {
+    expand_end(source + (count - 1) * step, mask, row->added, lane + (count - 1) * ROW_WORDS);
   }
+  expand_rows(row, source, count, make_row_mask(mask), lane);
 }
 
 static uint32_t *clear(int32_t rows, uint32_t padding, uint32_t *lane) {
@@ -158,10 +167,10 @@ static uint32_t *clear(int32_t rows, uint32_t padding, uint32_t *lane) {
 /* Expands the next window into the lane of one position. */
 static inline void expand_next(window_row *row, uint32_t *lane) {
   if (row->above > 0) lane = clear(row->above, row->padding, lane);
-  if (row->left < 0 || row->left + 4 > row->bytes) {
+  if (row->left < 0 || row->left > row->last) {
     expand_border(row, lane);
   } else {
-    expand_rows(row, all_inside, lane);
+    expand_rows(row, row->source, row->count, all_inside, lane);
   }
   if (row->below > 0) clear(row->below, row->padding, lane + row->count * ROW_WORDS);
   row->left += row->step;
@@ -174,19 +183,17 @@ reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv
                                     const reds_dims *filter_dims, const int8_t *filter,
                                     const int32_t *bias, const reds_dims *output_dims,
                                     int8_t *output) {
-  if (input == NULL || !reds_packed_valid(filter) || bias == NULL || output == NULL ||
-      !reds_requantisation_valid(requantisation) ||
-      !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
-    return REDS_ERROR_ARGUMENT;
-  }
-  const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation, params->lookup};
+  const reds_call call = {context,     params, requantisation, input_dims,  input,
+                          filter_dims, filter, bias,           output_dims, output};
+  if (!reds_call_valid(&call) || !arguments_valid(&call)) return REDS_ERROR_ARGUMENT;
   reds_product product;
-  reds_prepare(&product, filter_dims, filter, &outputs, params->input_offset, output_dims, context);
+  reds_prepare(&product, &call);
   const int32_t patch_words = reds_patch_words(&product.rows);
+  window_row row;
+  make_rows(&call, &row);
   int32_t lane = 0;
   for (int32_t y = 0; y < output_dims->height; ++y) {
-    window_row row = row_at(params, input_dims, input, filter_dims, y);
+    start_row(&call, y, &row);
     for (int32_t x = 0; x < output_dims->width; ++x) {
       expand_next(&row, product.patches + lane * patch_words);
       if (++lane < REDS_POSITIONS) continue;

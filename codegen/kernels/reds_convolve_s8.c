@@ -22,13 +22,11 @@ size_t reds_convolve_s8_get_least_buffer_size(const reds_dims *filter_dims,
   return least < all ? least : all;
 }
 
-static int arguments_valid(const reds_context *context, const reds_conv_params *params,
-                           const reds_dims *input, const reds_dims *filter,
-                           const reds_dims *output) {
-  return reds_dims_valid(input) && reds_dims_valid(output) &&
-         reds_filter_valid(filter, output->channels) && filter->channels == input->channels &&
-         reds_conv_params_valid(params, filter, output) &&
-         reds_scratch_valid(context, reds_convolve_s8_get_least_buffer_size(filter, output));
+static int arguments_valid(const reds_call *call) {
+  const reds_dims *filter = call->filter_dims;
+  const size_t least = reds_convolve_s8_get_least_buffer_size(filter, call->output_dims);
+  return reds_packed_valid(call->filter) && filter->channels == call->input_dims->channels &&
+         reds_scratch_valid(call->context, least);
 }
 
 /* A few taps at a time, which add to sums of all row pairs in scratch. */
@@ -74,16 +72,12 @@ reds_status reds_convolve_s8(const reds_context *context, const reds_conv_params
                              const int8_t *input, const reds_dims *filter_dims,
                              const int8_t *filter, const int32_t *bias,
                              const reds_dims *output_dims, int8_t *output) {
-  if (input == NULL || !reds_packed_valid(filter) || bias == NULL || output == NULL ||
-      !reds_requantisation_valid(requantisation) ||
-      !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
-    return REDS_ERROR_ARGUMENT;
-  }
-  const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation, params->lookup};
+  const reds_call call = {context,     params, requantisation, input_dims,  input,
+                          filter_dims, filter, bias,           output_dims, output};
+  if (!reds_call_valid(&call) || !arguments_valid(&call)) return REDS_ERROR_ARGUMENT;
   const reds_windows windows = reds_make_windows(params, input_dims, filter_dims, output_dims);
   reds_product product;
-  reds_prepare(&product, filter_dims, filter, &outputs, params->input_offset, output_dims, context);
+  reds_prepare(&product, &call);
   if (context->size >= reds_convolve_s8_get_buffer_size(filter_dims)) {
     convolve(&windows, &product, input, output);
   } else {

@@ -3,34 +3,33 @@
 #include "reds_depthwise_mve.h"
 #endif
 
-static int axis_valid(int32_t outputs, int32_t stride, int32_t padding, int32_t dilation) {
-  return stride <= 2 && dilation == 1 && reds_axis_valid(outputs, 3, stride, padding, dilation);
-}
+#define LONGEST_LINE (1 << 26) /* whose scratch fits an int32 */
 
-static REDS_NOINLINE int params_valid(const reds_conv_params *params, const reds_dims *output) {
-  return params != NULL && reds_dims_valid(output) && reds_offset_valid(params->input_offset) &&
-         axis_valid(output->height, params->stride.height, params->padding.height,
-                    params->dilation.height) &&
-         axis_valid(output->width, params->stride.width, params->padding.width,
-                    params->dilation.width);
+static int axis_valid(int32_t outputs, int32_t stride) {
+  return outputs <= LONGEST_LINE && stride >= 1 && stride <= 2;
 }
 
 size_t reds_depthwise_conv_3x3_s8_get_buffer_size(const reds_conv_params *params,
-                                                            const reds_dims *output_dims) {
-  if (!params_valid(params, output_dims)) return 0;
-  const int64_t words = reds_is_transposed(output_dims)
+                                                  const reds_dims *output_dims) {
+  if (params == NULL || !reds_dims_valid(output_dims) ||
+      !axis_valid(output_dims->height, params->stride.height) ||
+      !axis_valid(output_dims->width, params->stride.width)) {
+    return 0;
+  }
+  const int32_t words = reds_is_transposed(output_dims)
                             ? reds_line_words(output_dims->height, params->stride.height)
                             : reds_line_words(output_dims->width, params->stride.width);
-  return reds_scratch_size(words * 2 * (int64_t)sizeof(reds_words));
+  return (size_t)words * 2 * sizeof(reds_words);
 }
 
-static int arguments_valid(const reds_context *context, const reds_conv_params *params,
-                           const reds_dims *input, const reds_dims *filter,
-                           const reds_dims *output) {
-  const size_t scratch = reds_depthwise_conv_3x3_s8_get_buffer_size(params, output);
-  return reds_scratch_valid(context, scratch) && reds_dims_valid(input) &&
-         reds_dims_valid(filter) && filter->height == 3 && filter->width == 3 &&
-         filter->channels == output->channels && input->channels == output->channels;
+static int arguments_valid(const reds_call *call) {
+  const reds_dims *filter = call->filter_dims, *output = call->output_dims;
+  const reds_extent dilation = call->params->dilation;
+  return filter->height == 3 && filter->width == 3 && filter->channels == output->channels &&
+         call->input_dims->channels == output->channels && dilation.height == 1 &&
+         dilation.width == 1 &&
+         reds_scratch_valid(call->context,
+                            reds_depthwise_conv_3x3_s8_get_buffer_size(call->params, output));
 }
 
 /* Three lines of one channel with their padding, in plain C. */
@@ -192,20 +191,11 @@ reds_status reds_depthwise_conv_3x3_s8(const reds_context *context, const reds_c
                                        const reds_dims *filter_dims, const int8_t *filter,
                                        const int32_t *bias, const reds_dims *output_dims,
                                        int8_t *output) {
-  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
-      !reds_requantisation_valid(requantisation) ||
-      !arguments_valid(context, params, input_dims, filter_dims, output_dims)) {
-    return REDS_ERROR_ARGUMENT;
-  }
-  const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation, params->lookup};
+  const reds_call call = {context,     params, requantisation, input_dims,  input,
+                          filter_dims, filter, bias,           output_dims, output};
+  if (!reds_call_valid(&call) || !arguments_valid(&call)) return REDS_ERROR_ARGUMENT;
   reds_layer layer;
-  layer.outputs = outputs;
-  layer.input = input;
-  layer.filter = filter;
-  layer.output = output;
-  layer.buffer = context->buffer;
-  reds_make_layer(params, input_dims, output_dims, &layer);
+  reds_make_layer(&call, &layer);
   convolve(&layer);
   return REDS_OK;
 }

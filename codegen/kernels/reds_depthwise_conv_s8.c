@@ -12,11 +12,9 @@ typedef struct {
   reds_taps columns;
 } window;
 
-static int arguments_valid(const reds_conv_params *params, const reds_dims *input,
-                           const reds_dims *filter, const reds_dims *output) {
-  return reds_dims_valid(input) && reds_dims_valid(filter) && reds_dims_valid(output) &&
-         filter->channels == output->channels && output->channels % input->channels == 0 &&
-         reds_conv_params_valid(params, filter, output);
+static int arguments_valid(const reds_call *call) {
+  const int32_t outputs = call->output_dims->channels;
+  return call->filter_dims->channels == outputs && outputs % call->input_dims->channels == 0;
 }
 
 static const int8_t *tap_input(const window *w, const int8_t *input, int32_t tap_y,
@@ -145,15 +143,11 @@ reds_status reds_depthwise_conv_s8(const reds_context *context, const reds_conv_
                                    const reds_dims *filter_dims, const int8_t *filter,
                                    const int32_t *bias, const reds_dims *output_dims,
                                    int8_t *output) {
-  (void)context;
-  if (input == NULL || filter == NULL || bias == NULL || output == NULL ||
-      !reds_requantisation_valid(requantisation) ||
-      !arguments_valid(params, input_dims, filter_dims, output_dims)) {
-    return REDS_ERROR_ARGUMENT;
-  }
-  const reds_outputs outputs = {bias, requantisation->multiplier, requantisation->shift,
-                                params->output_offset, params->activation,
-                                params->lookup};
+  const reds_call call = {context,     params, requantisation, input_dims,  input,
+                          filter_dims, filter, bias,           output_dims, output};
+  if (!reds_call_valid(&call) || !arguments_valid(&call)) return REDS_ERROR_ARGUMENT;
+  reds_outputs outputs;
+  reds_make_outputs(&call, &outputs);
   convolve(params, &outputs, input_dims, input, filter_dims, filter, output_dims, output);
   return REDS_OK;
 }

@@ -42,14 +42,14 @@ static inline uint64_t reds_lines_time(int32_t lines, int32_t length) {
   return (uint64_t)(uint32_t)lines * (((uint32_t)length + 1) / 2 + 2);
 }
 
-static inline int reds_is_transposed(const reds_dims *output) {
+static REDS_NOINLINE int reds_is_transposed(const reds_dims *output) {
   return reds_lines_time(output->width, output->height) <
          reds_lines_time(output->height, output->width);
 }
 
-/* Words that the outputs of a line read; reds_axis_valid keeps it below 2^30 + 2. */
+/* Words that the outputs of a line read. */
 static inline int32_t reds_word_count(int32_t outputs, int32_t stride) {
-  return (int32_t)(((uint32_t)(outputs - 1) * (uint32_t)stride + 4) / 2);
+  return ((outputs - 1) * stride + 4) / 2;
 }
 
 /* Words in memory for a line: an even number. */
@@ -57,30 +57,34 @@ static inline int32_t reds_line_words(int32_t outputs, int32_t stride) {
   return (reds_word_count(outputs, stride) + 1) & ~1;
 }
 
-static REDS_NOINLINE void reds_make_layer(const reds_conv_params *params, const reds_dims *input,
-                                   const reds_dims *output, reds_layer *layer) {
+static REDS_NOINLINE void reds_make_layer(const reds_call *call, reds_layer *layer) {
+  const reds_conv_params *params = call->params;
+  const reds_dims *input = call->input_dims, *output = call->output_dims;
   const int transposed = reds_is_transposed(output);
-  *(transposed ? &layer->inner : &layer->outer) = (reds_axis){
-      .inputs = input->height,
-      .outputs = output->height,
-      .stride = params->stride.height,
-      .padding = params->padding.height,
-      .input_step = input->width * input->channel_stride,
-      .output_step = output->width * output->channel_stride,
-  };
-  *(transposed ? &layer->outer : &layer->inner) = (reds_axis){
-      .inputs = input->width,
-      .outputs = output->width,
-      .stride = params->stride.width,
-      .padding = params->padding.width,
-      .input_step = input->channel_stride,
-      .output_step = output->channel_stride,
-  };
+  reds_axis *rows = transposed ? &layer->inner : &layer->outer;
+  reds_axis *columns = transposed ? &layer->outer : &layer->inner;
+  rows->inputs = input->height;
+  rows->outputs = output->height;
+  rows->stride = params->stride.height;
+  rows->padding = params->padding.height;
+  rows->input_step = input->width * input->channel_stride;
+  rows->output_step = output->width * output->channel_stride;
+  columns->inputs = input->width;
+  columns->outputs = output->width;
+  columns->stride = params->stride.width;
+  columns->padding = params->padding.width;
+  columns->input_step = input->channel_stride;
+  columns->output_step = output->channel_stride;
   layer->tap_step = transposed ? 3 : 1;
   layer->row_step = transposed ? 1 : 3;
   layer->input_offset = params->input_offset;
   layer->channels = input->channels;
   layer->channel_stride = input->channel_stride;
+  layer->input = call->input;
+  layer->filter = call->filter;
+  layer->output = call->output;
+  layer->buffer = call->context->buffer;
+  reds_make_outputs(call, &layer->outputs);
 }
 
 #endif /* REDS_DEPTHWISE_LAYER_H_ */

@@ -48,8 +48,8 @@ typedef struct {
   int32_t step;         /* +4: bytes from one input value to the next */
   int32_t distance;     /* +8: bytes from the words of the first channel to those of the second */
   int32_t input_line;   /* +12: bytes from one input line to the next */
-  int32_t eights;       /* +16: values of a line: those behind an odd first one, / 8 */
-  int32_t rest;         /* +20: and % 8 */
+  int32_t fours;        /* +16: values of a line: those behind an odd first one, / 4 */
+  int32_t rest;         /* +20: and % 4 */
   int32_t three_steps;  /* +24 */
   uint32_t zero;        /* +28: a pair of zero points */
   int32_t fill;         /* +32: words in a line, even */
@@ -198,7 +198,6 @@ static __attribute__((naked, noinline, used)) void reds_convolve_lines(
       "strh r9, [r3], #10\n\t"
       "4: cbz r5, 6f\n\t"
       "5:\n\t"
-      REDS_GATHER_FOUR
       REDS_GATHER_FOUR
       "subs r5, r5, #1\n\t"
       "bne 5b\n\t"

@@ -1,10 +1,10 @@
 /* The depthwise 3x3 convolution with vector instructions, a channel at a time. Part of
  * reds_depthwise_conv_3x3_s8.c.
  *
- * The three lines that an output needs are interleaved: four bytes for each position, of which a line
- * has one (its slot) and the last is not used. Three positions in a row are a window, which one
- * instruction multiplies with all weights. A line overwrites the oldest one; instead of the lines,
- * the weights rotate. */
+ * The three lines that an output needs are interleaved: four bytes for each position, of which a
+ * line has one (its slot) and the last is not used. Three positions in a row are a window, which
+ * one instruction multiplies with all weights. A line overwrites the oldest one; instead of the
+ * lines, the weights rotate. */
 #ifndef REDS_DEPTHWISE_MVE_H_
 #define REDS_DEPTHWISE_MVE_H_
 
@@ -169,13 +169,14 @@ static REDS_NAKED void reds_convolve_line_2(REDS_UNUSED const reds_ring_line *li
 static inline reds_ring_line reds_make_line(const reds_layer *layer) {
   const reds_outputs *outputs = &layer->outputs;
   const int32_t step = layer->inner.output_step;
+  const uint32_t next = (uint32_t)step;
   const reds_ring_line line = {.window = layer->buffer,
                                .outputs = layer->inner.outputs,
                                .advance = REDS_LANES * step,
                                .offset = outputs->offset,
                                .lowest = outputs->activation.min,
                                .highest = outputs->activation.max,
-                               .places = {0, (uint32_t)step, 2 * (uint32_t)step, 3 * (uint32_t)step}};
+                               .places = {0, next, 2 * next, 3 * next}};
   return line;
 }
 

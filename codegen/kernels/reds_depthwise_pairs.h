@@ -28,7 +28,7 @@ static inline int reds_fits_channel(const reds_layer *layer, int32_t channel) {
 }
 
 /* Before the first channels: the ring holds nothing but zero points. */
-static REDS_NOINLINE void reds_start_lines(const reds_layer *layer, reds_lines *lines) {
+static REDS_COLD void reds_start_lines(const reds_layer *layer, reds_lines *lines) {
   const uint32_t zero = lines->zero;
   reds_words *words = lines->words, *end = words + 2 * lines->fill;
   for (; words != end; ++words) words->slots[0] = words->slots[1] = words->slots[2] = zero;
@@ -48,7 +48,7 @@ static inline int32_t reds_kept_lines(const reds_axis *outer) {
   return outer->padding > 0 && last >= outer->inputs;
 }
 
-static REDS_NOINLINE void reds_make_lines(const reds_layer *layer, reds_lines *lines) {
+static REDS_COLD void reds_make_lines(const reds_layer *layer, reds_lines *lines) {
   const reds_axis *inner = &layer->inner, *outer = &layer->outer;
   reds_words *words = layer->buffer;
   const int32_t odd = inner->padding & 1, values = reds_used_inputs(inner) - odd;
@@ -61,8 +61,8 @@ static REDS_NOINLINE void reds_make_lines(const reds_layer *layer, reds_lines *l
   lines->target = (int8_t *)(words + inner->padding / 2 + 1) + 2 * odd;
   lines->step = inner->input_step;
   lines->input_line = outer->input_step;
-  lines->eights = values >> 3;
-  lines->rest = values & 7;
+  lines->fours = values >> 2;
+  lines->rest = values & 3;
   lines->three_steps = 3 * inner->input_step;
   lines->zero = reds_pair(-layer->input_offset, -layer->input_offset);
   lines->fill = reds_line_words(inner->outputs, inner->stride);

@@ -15,6 +15,11 @@ size_t reds_fully_connected_s8_get_buffer_size(const reds_dims *filter_dims) {
   return is_vector(filter_dims) ? scratch_size(filter_dims) : 0;
 }
 
+static int scratch_valid(const reds_context *context, const reds_dims *filter) {
+  return context != NULL && context->buffer != NULL && context->size >= scratch_size(filter) &&
+         ((uintptr_t)context->buffer & 3) == 0;
+}
+
 static int arguments_valid(const reds_context *context, const reds_fc_params *params,
                            const reds_dims *input, const reds_dims *filter,
                            const reds_dims *output) {
@@ -22,7 +27,7 @@ static int arguments_valid(const reds_context *context, const reds_fc_params *pa
          is_vector(output) && filter != NULL && filter->channels == input->channels &&
          is_vector(filter) &&
          reds_fits_int32((int64_t)filter->channel_stride * output->channels) &&
-         reds_scratch_valid(context, scratch_size(filter));
+         scratch_valid(context, filter);
 }
 
 #if !defined(REDS_MVE)
@@ -63,7 +68,7 @@ static void sum_rows(const reds_vector *vector, const int8_t *pair0, const int8_
 
 /* The outputs from channel `first` on, four at a time; of the last four, those that do not exist
  * are dropped. */
-static REDS_NOINLINE void multiply_any(const reds_vector *vector,
+static REDS_COLD void multiply_any(const reds_vector *vector,
                                        const reds_outputs *shared_outputs, int32_t first,
                                        int32_t channels, int8_t *output) {
   const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */

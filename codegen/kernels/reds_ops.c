@@ -27,7 +27,7 @@ typedef struct {
   int8_t *output;
 } unary_call;
 
-static __attribute__((noinline)) void prepare_unary(const reds_state *state,
+static __attribute__((noinline, cold)) void prepare_unary(const reds_state *state,
                                                     const reds_tensor *input,
                                                     const reds_tensor *output, unary_call *call) {
   get_dims(state, input, &call->input_dims);
@@ -45,7 +45,7 @@ typedef struct {
   reds_dims filter_dims;
 } linear_call;
 
-static __attribute__((noinline)) void prepare_linear(const reds_state *state,
+static __attribute__((noinline, cold)) void prepare_linear(const reds_state *state,
                                                      const reds_linear *layer, linear_call *call) {
   prepare_unary(state, layer->input, layer->output, &call->tensors);
   call->context = (reds_context){state->arena + layer->scratch, (size_t)layer->scratch_bytes};
@@ -59,7 +59,7 @@ static __attribute__((noinline)) void prepare_linear(const reds_state *state,
   call->bias = layer->bias + (layer->shares_bias ? 0 : first);
 }
 
-static __attribute__((noinline)) reds_status convolve(const reds_convolution_op *op,
+static __attribute__((noinline, cold)) reds_status convolve(const reds_convolution_op *op,
                                                       const linear_call *call) {
   const unary_call *tensors = &call->tensors;
   return op->kernel(&call->context, &op->params, &call->requantisation, &tensors->input_dims,

@@ -1,8 +1,8 @@
 /* The product of four weight rows and one vector, with vector instructions. Not public.
  *
- * Inputs are int8 in the packed order, the last group filled up with the zero point. Loads that take
- * every second byte separate the two rows of a pair: the low byte of a mix is a weight of the even
- * row, the high byte one of the odd row, less one where the low byte is negative. Beside the
+ * Inputs are int8 in the packed order, the last group filled up with the zero point. Loads that
+ * take every second byte separate the two rows of a pair: the low byte of a mix is a weight of the
+ * even row, the high byte one of the odd row, less one where the low byte is negative. Beside the
  * products, the weights are summed up, for what the input offset adds.
  *
  *   r5      inputs           r0 r2, r4 r6    sums of the products of four rows

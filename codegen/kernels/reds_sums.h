@@ -36,10 +36,10 @@ static inline int32_t reds_add_channels(const int8_t *input, int32_t channels, i
                                         int32_t stride, int32_t *sums) {
 #if defined(REDS_DSP)
   if (channels >= 4) {
-    for (; positions > REDS_SUM_RUN; positions -= REDS_SUM_RUN, input += REDS_SUM_RUN * stride) {
-      reds_add_run(input, REDS_SUM_RUN, stride, sums);
+    for (int32_t run; positions > 0; positions -= run, input += run * stride) {
+      run = positions < REDS_SUM_RUN ? positions : REDS_SUM_RUN;
+      reds_add_run(input, run, stride, sums);
     }
-    reds_add_run(input, positions, stride, sums);
     return 4;
   }
 #endif

@@ -17,8 +17,8 @@ int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t pad
          reds_fits_int32((int64_t)(outputs - 1) * stride + (int64_t)(kernel - 1) * dilation);
 }
 
-int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
-                           const reds_dims *output) {
+static int params_valid(const reds_conv_params *params, const reds_dims *filter,
+                        const reds_dims *output) {
   return params != NULL && reds_offset_valid(params->input_offset) &&
          reds_axis_valid(output->height, filter->height, params->stride.height,
                          params->padding.height, params->dilation.height) &&
@@ -26,9 +26,28 @@ int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filt
                          params->dilation.width);
 }
 
-int reds_filter_valid(const reds_dims *filter, int32_t outputs) {
-  return reds_dims_valid(filter) &&
-         product_fits(filter->height * filter->width, filter->channel_stride, outputs);
+REDS_COLD int reds_call_valid(const reds_call *call) {
+  const reds_dims *filter = call->filter_dims, *output = call->output_dims;
+  return call->input != NULL && call->filter != NULL && call->bias != NULL &&
+         call->output != NULL && reds_requantisation_valid(call->requantisation) &&
+         reds_dims_valid(call->input_dims) && reds_dims_valid(filter) && reds_dims_valid(output) &&
+         product_fits(filter->height * filter->width, filter->channel_stride, output->channels) &&
+         params_valid(call->params, filter, output);
+}
+
+int reds_scratch_valid(const reds_context *context, size_t needed) {
+  return needed > 0 && context != NULL && context->buffer != NULL && context->size >= needed &&
+         ((uintptr_t)context->buffer & 3) == 0;
+}
+
+void reds_make_outputs(const reds_call *call, reds_outputs *outputs) {
+  const reds_conv_params *params = call->params;
+  outputs->bias = call->bias;
+  outputs->multiplier = call->requantisation->multiplier;
+  outputs->shift = call->requantisation->shift;
+  outputs->offset = params->output_offset;
+  outputs->activation = params->activation;
+  outputs->lookup = params->lookup;
 }
 
 #if defined(REDS_DSP)

@@ -36,6 +36,20 @@ typedef struct {
   const int8_t *lookup; /* of the value that `activation` lets through; null: none */
 } reds_outputs;
 
+/* The arguments of a convolution. */
+typedef struct {
+  const reds_context *context;
+  const reds_conv_params *params;
+  const reds_requantisation *requantisation;
+  const reds_dims *input_dims;
+  const int8_t *input;
+  const reds_dims *filter_dims;
+  const int8_t *filter;
+  const int32_t *bias;
+  const reds_dims *output_dims;
+  int8_t *output;
+} reds_call;
+
 /* Sums of one channel at two positions. */
 typedef struct {
   int32_t first;
@@ -57,12 +71,14 @@ int reds_dims_valid(const reds_dims *dims);
 int reds_axis_valid(int32_t outputs, int32_t kernel, int32_t stride, int32_t padding,
                     int32_t dilation);
 
-/* Whether the offset and both axes are valid. */
-int reds_conv_params_valid(const reds_conv_params *params, const reds_dims *filter,
-                           const reds_dims *output);
+/* Whether all pointers but the context are there, every tensor can be addressed, and the windows
+ * are valid. */
+int reds_call_valid(const reds_call *call);
 
-/* Whether the weights of all active outputs can be addressed. */
-int reds_filter_valid(const reds_dims *filter, int32_t outputs);
+/* Whether `context` has the scratch that a kernel needs; 0 bytes stand for too many. */
+int reds_scratch_valid(const reds_context *context, size_t needed);
+
+void reds_make_outputs(const reds_call *call, reds_outputs *outputs);
 
 static inline int reds_same_dims(const reds_dims *a, const reds_dims *b) {
   return a->height == b->height && a->width == b->width && a->channels == b->channels;
@@ -90,11 +106,6 @@ static inline size_t reds_scratch_size(int64_t bytes) {
 /* Packed weights are read as words. */
 static inline int reds_packed_valid(const int8_t *filter) {
   return filter != NULL && ((uintptr_t)filter & 3) == 0;
-}
-
-static inline int reds_scratch_valid(const reds_context *context, size_t needed) {
-  return needed > 0 && context != NULL && context->buffer != NULL && context->size >= needed &&
-         ((uintptr_t)context->buffer & 3) == 0;
 }
 
 static inline reds_taps reds_clip(int32_t origin, int32_t kernel, int32_t dilation, int32_t size) {
@@ -144,12 +155,13 @@ static inline int32_t reds_saturate(int32_t value) {
 
 /* TFLM's MultiplyByQuantizedMultiplier, double rounding. */
 static inline int32_t reds_requantise(int32_t value, int32_t multiplier, int32_t shift) {
-  if (shift >= 0) return reds_high_multiply((int32_t)((uint32_t)value << shift), multiplier);
-  return reds_rounding_shift(reds_high_multiply(value, multiplier), -shift);
+  const int32_t left = shift > 0 ? shift : 0;
+  value = reds_high_multiply((int32_t)((uint32_t)value << left), multiplier);
+  return reds_rounding_shift(value, left - shift);
 }
 
-/* reds_requantise for a multiplier in [2^30, 2^31) and a shift to the right by `exponent` (1 .. 31),
- * plus `base`. */
+/* reds_requantise for a multiplier in [2^30, 2^31) and a shift to the right by `exponent`
+ * (1 .. 31), plus `base`. */
 static inline int32_t reds_scale_right(int32_t base, int32_t value, int32_t multiplier,
                                        int32_t exponent) {
   value = reds_rounding_high_multiply(value, multiplier);
@@ -210,22 +222,6 @@ static inline int reds_shifts_left(const reds_outputs *outputs, int32_t channels
     if (outputs->shift[i] > most) most = outputs->shift[i];
   }
   return most > 0;
-}
-
-/* Whether the fast requantisation does for all `channels`: every shift to the right, and an
- * activation that lets all of int8 through. */
-static inline int reds_outputs_simple(const reds_outputs *outputs, int32_t channels) {
-  if (outputs->activation.min != INT8_MIN || outputs->activation.max != INT8_MAX) return 0;
-  const int8_t *shift = outputs->shift;
-  uint32_t signs = 0x80808080u;
-  for (; channels >= 4; channels -= 4, shift += 4) {
-    uint32_t word;
-    __builtin_memcpy(&word, shift, sizeof word);
-    signs &= word;
-  }
-  int32_t all = signs == 0x80808080u ? -1 : 0;
-  for (int32_t i = 0; i < channels; ++i) all &= shift[i];
-  return all < 0;
 }
 
 static inline int32_t reds_dot(const int8_t *input, const int8_t *weights, int32_t length,

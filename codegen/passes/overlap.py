@@ -66,6 +66,9 @@ def steps(
     if kernel not in FOUR_BY_FOUR:
         return None
     written = read = positions[::POSITIONS]
+    if kernel == CONVOLVE_1X1:  # the last 1 to 3 are made one by one
+        last = len(needed) // POSITIONS * POSITIONS
+        written = read = np.concatenate([positions[:last:POSITIONS], positions[last:]])
     if kernel == CONVOLVE:  # the last four are made again with those before them
         read = np.minimum(written, max(0, len(needed) - POSITIONS))
     return written, needed[read]
