@@ -138,9 +138,11 @@ def write_trace(folder: Path) -> Path:
     return save_trace(trace, folder / "trace.csv")
 
 
-def test_command_on_host_and_simulated_board(build, tmp_path, capsys):
+@pytest.mark.parametrize("board", [None, pytest.param("rpi_pico", marks=pytest.mark.slow)])
+def test_command_on_host_and_simulated_board(build, tmp_path, capsys, board):
     out = tmp_path / "out"
     arguments = [str(build), str(write_trace(tmp_path)), "--out", str(out)]
+    arguments += ["--board", board] if board else []
     assert governor.main([*arguments, "--simulate", "--slowdown", "1.2"]) == 0
     printed = capsys.readouterr().out
     assert "The simulated board chose the same 9 times" in printed

@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> str:
             NOTE,
         ]
         if arguments.simulate:
-            parts.append(_simulate(arguments.build, trace, device, outcomes[0], folder))
+            parts.append(_simulate(arguments, trace, device, outcomes[0], folder))
         write_steps(trace, outcomes[0], device, folder / "steps.csv")
         if can_plot():
             write_plot(trace, outcomes, device, folder / "replay.png")
@@ -99,9 +99,14 @@ def run(arguments: argparse.Namespace) -> str:
 
 
 def _simulate(
-    build: Path, trace: Sequence[Request], device: Device, host: Outcome, folder: Path
+    arguments: argparse.Namespace,
+    trace: Sequence[Request],
+    device: Device,
+    host: Outcome,
+    folder: Path,
 ) -> str:
-    board = replay_on_board(build, trace, device, folder / "firmware")
+    build, board_file = arguments.build, arguments.board
+    board = replay_on_board(build, trace, device, folder / "firmware", board_file)
     check_same(host, board)
     return (
         f"The simulated board chose the same {len(trace)} times; its inferences took "
@@ -133,6 +138,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="also replay on the simulated board, with real inferences",
     )
+    parser.add_argument("--board", help="the .toml file, if the build's board is one of your own")
     return parser.parse_args(arguments)
 
 

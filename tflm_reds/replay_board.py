@@ -30,9 +30,15 @@ class BoardReplay:
 
 
 def replay_on_board(
-    build: Path, trace: Sequence[Request], device: Device, folder: Path
+    build: Path,
+    trace: Sequence[Request],
+    device: Device,
+    folder: Path,
+    board: str | Path | None = None,
 ) -> BoardReplay:
     """Build the image of a build's network, governor and trace in `folder`, and run it in Unicorn.
+
+    `board` is the name or the file of the build's board; by default the name in its report.
 
     The governor is told the device's times, as on the host: instructions are no time.
 
@@ -47,7 +53,7 @@ def replay_on_board(
         sources=sorted((build / "src").glob("*.[ch]")),
         model=identifier(report.model, "model"),
         samples=Samples.from_net(net, x),
-        board=load_board(report.board),
+        board=load_board(board or report.board),
         requests=[request.limits for request in trace],
         times_us=[device.time_us(k) for k in range(len(device.costs))],
         folder=folder,
