@@ -1,0 +1,36 @@
+"""Libraries and programs under AddressSanitizer and UndefinedBehaviorSanitizer of gcc."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from tflm_reds.codegen.toolchain import Compiler, host_compiler
+
+FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+RUNTIMES = ("libasan.so", "libubsan.so")
+
+
+@cache
+def sanitizing_compiler() -> Compiler:
+    """The host's gcc; skips the test if there is none."""
+    compiler = host_compiler()
+    if compiler.is_zig:
+        pytest.skip("AddressSanitizer needs gcc")
+    return compiler
+
+
+def run_python(code: str) -> None:
+    """Run Python code that loads a library built with FLAGS; AssertionError with any report."""
+    gcc = sanitizing_compiler().command
+    runtimes = [
+        subprocess.check_output([*gcc, f"-print-file-name={name}"], text=True).strip()
+        for name in RUNTIMES
+    ]
+    preload = {"LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}
+    environment = {**os.environ, **preload, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
