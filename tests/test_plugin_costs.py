@@ -21,6 +21,7 @@ def test_a_further_subnet_costs_its_active_channels(make, tmp_path):
         assert row["added"]["file"] < row["own_model"]
 
 
+@pytest.mark.slow
 def test_flash_by_part_leaves_out_ops_that_the_model_lacks(tmp_path):
     row = plugin.flash_row(random_nets.dense_net(), tmp_path)
     assert row["ops"] == ["REDS_FULLY_CONNECTED"]

@@ -66,9 +66,11 @@ bool MakeRuns(ConcatenationData* data) {
   int32_t count = 0;
   for (int32_t subnet = 0; subnet < options.subnet_count; ++subnet) {
     for (int32_t input = 0; input < options.input_count; ++input) {
+      const int32_t channels = data->inputs[input].channel_stride / options.positions[input];
+      if (options.inputs[input * options.subnet_count + subnet] > channels) return false;
       const int32_t first = subnet == 0 ? 0 : ActiveFeatures(options, input, subnet - 1);
       const int32_t end = ActiveFeatures(options, input, subnet);
-      if (end < first || end > data->inputs[input].channel_stride) return false;
+      if (end < first) return false;
       if (end > first) data->runs[count++] = {input, first, end - first};
     }
     data->run_counts[subnet] = count;

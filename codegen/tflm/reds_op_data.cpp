@@ -34,7 +34,9 @@ bool ReadPackedWeights(const TfLiteEvalTensor* weights, OpData* data) {
   /* Each tap is a segment of its own: see segments_of in codegen/packing.py. */
   const bool by_taps = taps > 1 && (channels > 4 || IsCut(options, channels));
   const int32_t padded = (channels + 3) / 4 * 4;
-  const int32_t row_bytes = by_taps ? taps * padded : (taps * channels + 3) / 4 * 4;
+  const int64_t row_bytes =
+      by_taps ? static_cast<int64_t>(taps) * padded
+              : (static_cast<int64_t>(taps) * channels + 3) / 4 * 4;
   data->filter = {options.kernel.height, options.kernel.width, channels,
                   by_taps ? padded : channels};
   const int* dims = weights->dims->data;

@@ -11,6 +11,7 @@ namespace {
 bool ReadExtent(const Map &map, const char *key, int32_t least, reds_extent *extent) {
   int32_t values[2];
   if (!map.Read(key, values, 2) || values[0] < least || values[1] < least) return false;
+  if (values[0] > kMaxExtent || values[1] > kMaxExtent) return false;
   *extent = {values[0], values[1]};
   return true;
 }

@@ -12,6 +12,7 @@ namespace reds_options {
 constexpr int32_t kVersion = 5;
 constexpr int32_t kMaxSubnets = 64;
 constexpr int32_t kMaxInputs = 64;
+constexpr int32_t kMaxExtent = 1 << 15; /* of kernel, stride, dilation, padding: no sum overflows */
 
 /* Version 5, a FlexBuffer map (see tflm_reds/tflite_custom.py, which writes it):
  *   version, first, subnet_input, scratch       integers
