@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +166,19 @@ def test_without_matplotlib_all_but_the_plot_is_written(build, tmp_path, capsys,
     assert "tflm-reds[plot]" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"replay.md", "replay.json", "steps.csv"}
+
+
+def test_without_unicorn_only_the_simulation_is_refused(build, tmp_path):
+    code = (
+        "import sys; sys.modules['unicorn'] = None\n"
+        "from tflm_reds.governor import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = [str(build), str(write_trace(tmp_path)), "--out", str(tmp_path / "out")]
+    for flags, status in (([], 0), (["--simulate"], 6)):
+        command = [sys.executable, "-c", code, *arguments, *flags]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parents[1])
+        assert done.returncode == status, done.stderr
+    assert "pip install 'tflm-reds[sim]'" in done.stderr
 
 
 def test_command_refuses_a_wrong_build_and_slowdown(build, tmp_path, capsys):

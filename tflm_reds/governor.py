@@ -9,10 +9,9 @@ from pathlib import Path
 
 from tflm_reds.codegen.governor.files import worthwhile
 from tflm_reds.codegen.governor.library import Governor, GovernorLibrary
-from tflm_reds.errors import DataError, RedsError
+from tflm_reds.errors import DataError, RedsError, ToolchainError
 from tflm_reds.files import staged_folder, write_text
 from tflm_reds.replay import Device, Outcome, replay_all
-from tflm_reds.replay_board import check_same, replay_on_board
 from tflm_reds.replay_output import (
     NOTE,
     can_plot,
@@ -105,6 +104,12 @@ def _simulate(
     host: Outcome,
     folder: Path,
 ) -> str:
+    try:
+        from tflm_reds.replay_board import check_same, replay_on_board
+    except ModuleNotFoundError as error:
+        raise ToolchainError(
+            f"--simulate needs the package {error.name}. Run `pip install 'tflm-reds[sim]'`."
+        ) from error
     build, board_file = arguments.build, arguments.board
     board = replay_on_board(build, trace, device, folder / "firmware", board_file)
     check_same(host, board)
