@@ -8,7 +8,7 @@ import random_nets
 from host_machine import Host
 from machines import CortexM, QemuCortexM
 from sanitizers import run_python, sanitized_ops
-from tflm_graphs import FLAGS, INCLUDES, SOURCES, Graph, Session
+from tflm_graphs import FLAGS, FLAGS_2, INCLUDES, SOURCES, Graph, Session
 from tflm_nets import check_all, separable
 from tiny_model import target_compilers
 
@@ -20,7 +20,7 @@ from tflm_reds.sim.qemu import BOARDS, PROGRAM
 STRICT = ("-Wall", "-Wextra", "-Werror")
 VARIABLES = 4096
 SETTER_LIMIT, FIRST_LIMIT = 16, 64  # instructions: ARCHITECTURE contract 6
-GUARDED_CORES = ("cortex-m0plus", "cortex-m4f")
+GUARDED = [("cortex-m0plus", FLAGS), ("cortex-m4f", FLAGS_2)]
 GCC = [compiler for compiler in target_compilers() if not compiler.is_zig]
 STANDARDS = ("gnu++14", "c++17")
 # The others have the same kernels: Cortex-M3 those of M0+, M4 and M7 those of M33.
@@ -43,10 +43,10 @@ def test_ops_compile_without_a_warning(core, compiler, tmp_path):
         compile_objects(ops, tmp_path, find_core(core), INCLUDES, flags, compiler)
 
 
-@pytest.mark.parametrize("core", GUARDED_CORES)
-def test_all_subnets_in_unicorn(core, tmp_path):
-    """Every tensor ends at unmapped memory."""
-    options = (SOURCES, tmp_path, INCLUDES, (*FLAGS, *STRICT))
+@pytest.mark.parametrize(("core", "flags"), GUARDED, ids=["cortex-m0plus", "cortex-m4f"])
+def test_all_subnets_in_unicorn(core, flags, tmp_path):
+    """Every tensor ends at unmapped memory; a context of each generation of TFLM."""
+    options = (SOURCES, tmp_path, INCLUDES, (*flags, *STRICT))
     machine = CortexM(*options, core=core, variables=VARIABLES)
     check_all(machine, tmp_path, seed=1)
 

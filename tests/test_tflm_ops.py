@@ -228,7 +228,9 @@ SMALL, FULL = [3, -7, -7], [13, 23, 33]
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory):
     """Two TFLM contexts of our own, each with one REDS_FULLY_CONNECTED node."""
-    sources = [*op_sources(), Path(__file__).with_name("tflm_fake_context.cpp")]
+    tests = Path(__file__).parent
+    functions = tests / "tflm_context" / "tflm_functions.cpp"
+    sources = [*op_sources(), tests / "tflm_fake_context.cpp", functions]
     flags = ("-DREDS_TFLM_ABI=1", "-Wall", "-Wextra", "-Werror")
     output = tmp_path_factory.mktemp("fake") / "fake.so"
     return ctypes.CDLL(build_shared_library(sources, output, (*INCLUDE, DECLARATIONS), flags))

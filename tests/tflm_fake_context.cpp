@@ -1,13 +1,10 @@
 /* A TFLM without TFLM: one REDS_FULLY_CONNECTED node in each of two independent contexts, so that
- * external contexts and damaged options can be tested without an interpreter. */
+ * external contexts and damaged options can be tested without an interpreter. TFLM's own functions are
+ * those of tflm_context. */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "reds_tflm.h"
-
-/* Virtual destructors refer to it; nothing here is ever deleted, and libstdc++ is not linked. */
-void operator delete(void*) noexcept {}
-void operator delete(void*, size_t) noexcept {}
 
 namespace {
 
@@ -113,35 +110,6 @@ TfLiteContext Bind(int index) {
 }
 
 }  // namespace
-
-namespace tflite {
-
-TfLiteTensor* MicroContext::AllocateTempInputTensor(const TfLiteNode* node, int index) {
-  return AllocateTempTfLiteTensor(node->inputs->data[index]);
-}
-TfLiteTensor* MicroContext::AllocateTempOutputTensor(const TfLiteNode* node, int index) {
-  return AllocateTempTfLiteTensor(node->outputs->data[index]);
-}
-
-namespace micro {
-
-TFLMRegistration RegisterOp(void* (*init)(TfLiteContext*, const char*, size_t),
-                            TfLiteStatus (*prepare)(TfLiteContext*, TfLiteNode*),
-                            TfLiteStatus (*invoke)(TfLiteContext*, TfLiteNode*),
-                            void (*free)(TfLiteContext*, void*),
-                            void (*reset)(TfLiteContext*, void*)) {
-  return {init, free, prepare, invoke, reset, 0, nullptr};
-}
-const TfLiteEvalTensor* GetEvalInput(const TfLiteContext* context, const TfLiteNode* node,
-                                     int index) {
-  return GetMicroContext(context)->GetEvalTensor(node->inputs->data[index]);
-}
-TfLiteEvalTensor* GetEvalOutput(const TfLiteContext* context, const TfLiteNode* node, int index) {
-  return GetMicroContext(context)->GetEvalTensor(node->outputs->data[index]);
-}
-
-}  // namespace micro
-}  // namespace tflite
 
 /* Init and Prepare of node `index`; external: 0 none, 1 ours, 2 somebody else's, 3 none, but the
  * node has an input tensor that selects. */

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "tflm_context"
 SOURCES = (*op_sources(), *sorted(FOLDER.glob("*.cpp")))
 INCLUDES = (*INCLUDE, DECLARATIONS, FOLDER)
 FLAGS = ("-DREDS_TFLM_ABI=1", "-DTF_LITE_STATIC_MEMORY")
+FLAGS_2 = ("-DREDS_TFLM_ABI=2",)  # of the second generation
 STATE_MAGIC = 0x52454453
 ARENA_BYTES = 1 << 16
 GARBAGE = 0xA5
