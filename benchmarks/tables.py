@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.ablation import BUDGETS, CELLS, TRAININGS
+from benchmarks.fault_table import faults
 from benchmarks.kernel_tables import KERNEL_TABLES
 from benchmarks.paper import PAPER
 from benchmarks.plugin_tables import PLUGIN_TABLES
@@ -23,6 +24,7 @@ from tflm_reds.report.model import report_from_dict
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "docs/faults.md",
     "docs/governor.md",
     "docs/kernels.md",
     "docs/phones.md",
@@ -313,6 +315,7 @@ def litert_sizes() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     **KERNEL_TABLES,
     **PLUGIN_TABLES,
+    "faults": faults,
     "digits": subnets_of("digits_ds_cnn"),
     "ds_cnn_s_kws": subnets_of("ds_cnn_s_kws"),
     "dnn_s_kws": subnets_of("dnn_s_kws"),

@@ -91,6 +91,10 @@ class Elf:
             raise SimulationError(f"{self.path.name} has no symbol {name}. Build it again.")
         return self._by_name[name]
 
+    def find(self, name: str) -> Symbol | None:
+        """The function or object called `name`, or None."""
+        return self._by_name.get(name)
+
     def locate(self, address: int) -> str:
         """`address` as "function+0x12", or in hex where no symbol covers it."""
         index = bisect_right(self._starts, address) - 1

@@ -71,11 +71,27 @@ class GdbConnection:
             SimulationError: if QEMU ended without an answer.
         """
         checksum = sum(command.encode()) & 0xFF
-        os.write(self._writer, f"${command}#{checksum:02x}".encode())
-        deadline = time.monotonic() + (self._seconds if seconds is None else seconds)
+        return self._exchange(f"${command}#{checksum:02x}".encode(), seconds)
+
+    def interrupt(self, seconds: float) -> None:
+        """Stop a program that passed the limit of `proceed`.
+
+        Raises:
+            TimeoutError: if QEMU does not answer either.
+        """
+        self._exchange(b"\x03", seconds)
+
+    def _exchange(self, message: bytes, seconds: float | None) -> str:
+        try:
+            os.write(self._writer, message)
+        except BrokenPipeError as error:
+            raise SimulationError("QEMU ended unexpectedly") from error
+        seconds = self._seconds if seconds is None else seconds
+        deadline = time.monotonic() + seconds
         # An answer is "$text#cc", after the "+" that acknowledges the command.
         while len(parts := self._received.partition(b"$")[2].split(b"#")) < 2 or len(parts[1]) < 2:
-            self._receive(deadline - time.monotonic())
+            if not self._receive(deadline - time.monotonic()):
+                raise TimeoutError(f"passed the limit of {seconds:g} seconds")
         self._received = b""
         return parts[0].decode("latin-1")
 
@@ -85,10 +101,12 @@ class GdbConnection:
             raise SimulationError(f"QEMU refused the request {command[:24]} ({answer or 'empty'})")
         return answer
 
-    def _receive(self, seconds: float) -> None:
+    def _receive(self, seconds: float) -> bool:
+        """Whether something came."""
         if not select.select([self._reader], [], [], max(seconds, 0))[0]:
-            raise TimeoutError
+            return False
         data = os.read(self._reader, 1 << 16)
         if not data:
             raise SimulationError("QEMU ended unexpectedly")
         self._received += data
+        return True

@@ -2,7 +2,9 @@
 
 import struct
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
+import numpy as np
 import unicorn
 from unicorn import arm_const
 
@@ -20,6 +22,8 @@ from tflm_reds.sim.peripherals import (
     SystemControl,
 )
 from tflm_reds.sim.protocol import Limits
+from tflm_reds.sim.records import FAULTS, active_subnet
+from tflm_reds.sim.thumb import find_fpu_instruction
 
 CPU_MODELS = {
     "cortex-m0": arm_const.UC_CPU_ARM_CORTEX_M0,
@@ -41,6 +45,10 @@ ACCESSES = {
     unicorn.UC_MEM_READ_PROT: "forbidden read from",
     unicorn.UC_MEM_FETCH_PROT: "jump to data at",
 }
+# By the numbers of target/arm/cpu.h in QEMU, from which Unicorn stems.
+EXCEPTIONS = {1: "undefined instruction", 4: "unaligned access", BREAKPOINT: "breakpoint"}
+FPU_IS_OFF = FAULTS[19]
+FPU_ACCESS = 0xD88, 0xF << 20  # CPACR
 ARGUMENTS = (
     arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1,
     arm_const.UC_ARM_REG_R2, arm_const.UC_ARM_REG_R3,
@@ -138,11 +146,22 @@ class Machine:
         try:
             self._engine.emu_start(start, self.halt, timeout=int(limits.seconds * 1e6))
         except unicorn.UcError as error:
-            self._fail(self._fault or f"stopped with {error}")
+            undefined = error.errno == unicorn.UC_ERR_INSN_INVALID
+            self._fail(self._fault or (EXCEPTIONS[1] if undefined else f"stopped with {error}"))
         if self._fault:
             self._fail(self._fault)
         if not self._exited and self._pc != self.halt:
             self._fail(self._passed_limit(limits))
+        self._check_fpu()
+
+    def _check_fpu(self) -> None:
+        """Unicorn's FPU works even when it is off, so look whether it was used."""
+        if not self.board.core_features.has_fpu or self._system.has_set(*FPU_ACCESS):
+            return
+        for block in np.unique(self.counter.counts().edges[["target", "target_size"]]):
+            address, size = block.tolist()
+            if (used := find_fpu_instruction(self.read(address, size), address)) is not None:
+                self._fail_at(used, FPU_IS_OFF, "found after the run")
 
     @property
     def _pc(self) -> int:
@@ -154,13 +173,15 @@ class Machine:
             return f"passed the limit of {limits.instructions} instructions"
         return f"passed the limit of {limits.seconds:g} seconds"
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str) -> NoReturn:
         subnet = self.read_word(self.elf.symbol("firmware_subnet").address)
-        active = f"while subnet {subnet} ran" if subnet >= 0 else "outside of an inference"
+        self._fail_at(self._pc, what, active_subnet(subnet))
+
+    def _fail_at(self, pc: int, what: str, when: str) -> NoReturn:
         last = self.console.strip().rpartition("\n")[2]
         raise SimulationError(
-            f"{self.elf.path.name} on {self.board.name}: {what}, at {self.elf.locate(self._pc)} "
-            f"(pc {self._pc:#010x}), {active}. Last output: {last or 'none'}."
+            f"{self.elf.path.name} on {self.board.name}: {what}, at {self.elf.locate(pc)} "
+            f"(pc {pc:#010x}), {when}. Last output: {last or 'none'}."
         )
 
     def _map_memory(self) -> None:
@@ -174,7 +195,7 @@ class Machine:
     def _map_peripherals(self) -> None:
         banks, self._port = serve_chip(self.board, self.read)
         chip_pages = pages(self.board, banks)
-        banks[SYSTEM_CONTROL] = SystemControl(self._instructions, self._count_wraps)
+        banks[SYSTEM_CONTROL] = self._system = SystemControl(self._instructions, self._count_wraps)
         banks[CYCLE_COUNTER] = CycleCounter(self._instructions)
         for page in sorted(chip_pages | {SYSTEM_CONTROL, CYCLE_COUNTER}):
             self._engine.mmio_map(
@@ -199,7 +220,7 @@ class Machine:
             self._semihost()
             engine.reg_write(arm_const.UC_ARM_REG_PC, (pc + 2) | 1)
             return
-        self._fault = f"exception {number} (undefined instruction, alignment, or breakpoint)"
+        self._fault = EXCEPTIONS.get(number, f"exception {number}")
         engine.emu_stop()
 
     def _semihost(self) -> None:

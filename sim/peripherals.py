@@ -25,6 +25,10 @@ class Registers:
         """Value of the register at `offset`."""
         return self._values.get(offset, 0) | self._ready.get(offset, 0)
 
+    def has_set(self, offset: int, bits: int) -> bool:
+        """Whether all of `bits` are set in the register at `offset`."""
+        return self.read(offset) & bits == bits
+
     def write(self, offset: int, value: int) -> None:
         """Store `value`, and do what the register does."""
         self._values[offset] = value

@@ -25,6 +25,7 @@ from tflm_reds.errors import SimulationError, ToolchainError
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.gdb import GdbConnection
 from tflm_reds.sim.protocol import Limits
+from tflm_reds.sim.records import active_subnet, describe_fault, find_record, parse_records
 
 PROGRAM = "qemu-system-arm"
 ENTRY = np.dtype([("address", "u4"), ("instructions", "u4"), ("executions", "u8")])
@@ -34,6 +35,7 @@ THUMB_STATE = 1 << 24
 TRAP_BYTES = 1024  # at the end of RAM; code beside a breakpoint runs slowly
 VECTORS = 16
 FRAME_PC = 24  # bytes into an exception frame
+INTERRUPT_SECONDS = 2.0  # a QEMU that hangs itself does not answer
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class QemuMachine:
         Raises:
             SimulationError: if it passes the limit of seconds, or locks up.
         """
-        code = self._guarded(self._gdb.proceed, self.limits.seconds)
+        code = self._proceed()
         if code is None:
             self._fail(f"stopped at {self.elf.locate(self._register(PC))} without an exit")
         return code
@@ -200,8 +202,10 @@ class QemuMachine:
             SimulationError: on a fault, or a passed limit.
         """
         self._enter(function, arguments)
-        if self._guarded(self._gdb.proceed, self.limits.seconds) is not None:
-            self._fail("exited")
+        code = self._proceed()
+        if code is not None:
+            fault = find_record(parse_records(self.console), "FAULT")
+            self._fail(describe_fault(fault, self.elf.locate) if fault else f"exited with {code}")
         if exception := self._register(XPSR) & 0x1FF:
             self._fail(f"exception {exception} {self._where()}")
         return self._register(0)
@@ -212,9 +216,9 @@ class QemuMachine:
         Raises:
             SimulationError: if it exits, locks up, or passes the limit before.
         """
-        self._gdb.add_breakpoint(address)
-        code = self._guarded(self._gdb.proceed, self.limits.seconds)
-        self._gdb.remove_breakpoint(address)
+        self._guarded(self._gdb.add_breakpoint, address)
+        code = self._proceed()
+        self._guarded(self._gdb.remove_breakpoint, address)
         if code is not None:
             self._fail(f"exited with {code}")
         if self._register(PC) != address:
@@ -275,10 +279,30 @@ class QemuMachine:
         """Do `action`; when it fails, end QEMU and say what it printed."""
         try:
             return action(*arguments)
-        except TimeoutError:
-            self._fail(f"passed the limit of {self.limits.seconds:g} seconds")
         except (OSError, SimulationError) as error:
             self._fail(str(error))
+
+    def _proceed(self) -> int | None:
+        """Run to a breakpoint (None), or until the program exits (its exit code)."""
+        try:
+            return self._gdb.proceed(self.limits.seconds)
+        except TimeoutError as error:
+            self._fail(f"{error}{self._interrupted()}")
+        except (OSError, SimulationError) as error:
+            self._fail(str(error))
+
+    def _interrupted(self) -> str:
+        """Where the program was, and with which subnet; nothing if QEMU itself hangs."""
+        try:
+            self._gdb.interrupt(INTERRUPT_SECONDS)
+            pc = self._gdb.read_register(PC)
+            words = [f", at {self.elf.locate(pc)} (pc {pc:#010x})"]
+            if subnet := self.elf.find("firmware_subnet"):
+                (value,) = struct.unpack("<i", self._gdb.read_memory(subnet.address, 4))
+                words.append(active_subnet(value))
+            return ", ".join(words)
+        except (OSError, SimulationError):
+            return ""
 
     def _fail(self, what: str) -> NoReturn:
         last = self.console.strip().rpartition("\n")[2]

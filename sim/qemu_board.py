@@ -50,7 +50,7 @@ class QemuSession(Session):
         )  # fmt: skip
         try:
             self._boot()
-        except SimulationError:
+        except BaseException:
             self.close()
             raise
 

@@ -1,11 +1,29 @@
 """The lines `REDS KIND key=value ...` that the firmware prints, on any board or simulator."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tflm_reds.errors import SimulationError
 
 PREFIX = "REDS "
+# Bits of the Configurable Fault Status Register: Armv7-M ARM (DDI 0403), B3.2.15; 20: Armv8-M's.
+FAULTS = {
+    0: "jump to memory that holds no code",
+    1: "forbidden access",
+    8: "jump to unmapped memory",
+    9: "access to unmapped memory",
+    10: "late access to unmapped memory",
+    12: "stack overflow",
+    16: "undefined instruction",
+    17: "jump to an even address",
+    18: "invalid return address",
+    19: "instruction of the FPU, which is switched off",
+    20: "stack overflow",
+    24: "unaligned access",
+    25: "division by zero",
+}
+ADDRESS_IS_VALID = 1 << 15
+NO_FRAME = 0  # the pc that startup.c reports when the stack pointer was outside of the stack
 
 
 @dataclass(frozen=True)
@@ -24,10 +42,24 @@ class Record:
         try:
             return int(self.values[key])
         except (KeyError, ValueError) as error:
-            raise SimulationError(
-                f"The record {self.kind} of the firmware has no integer {key}: {self.values}. "
-                "Firmware and host are of different versions; build again."
-            ) from error
+            raise self._invalid(key) from error
+
+    def hexadecimal(self, key: str) -> int:
+        """The hexadecimal value of `key`.
+
+        Raises:
+            SimulationError: if the record lacks `key` or its value is no such number.
+        """
+        try:
+            return int(self.values[key], 16)
+        except (KeyError, ValueError) as error:
+            raise self._invalid(key) from error
+
+    def _invalid(self, key: str) -> SimulationError:
+        return SimulationError(
+            f"The record {self.kind} of the firmware has no number {key}: {dict(self.values)}. "
+            "Firmware and host are of different versions; build again."
+        )
 
 
 def parse_records(console: str) -> tuple[Record, ...]:
@@ -45,15 +77,40 @@ def find_record(records: Iterable[Record], kind: str) -> Record | None:
     return next((record for record in reversed(tuple(records)) if record.kind == kind), None)
 
 
-def check_records(records: tuple[Record, ...], build: str) -> None:
+def describe_fault(fault: Record, locate: Callable[[int], str] = "{:#010x}".format) -> str:
+    """What a FAULT record says: what happened, where, and with which subnet.
+
+    Args:
+        locate: names an address, as `Elf.locate` does.
+    """
+    status, address, pc = map(fault.hexadecimal, ("cfsr", "address", "pc"))
+    active = active_subnet(fault.integer("subnet"))
+    if pc == NO_FRAME:
+        return f"stack overflow, {active}"
+    causes = [cause for bit, cause in FAULTS.items() if status >> bit & 1]
+    what = " and ".join(causes) or "hard fault of unknown cause"  # M0 and M0+ do not tell it
+    where = f" {address:#010x}" if status & ADDRESS_IS_VALID else ""
+    return f"{what}{where}, at {locate(pc)} (pc {pc:#010x}), {active}"
+
+
+def active_subnet(subnet: int) -> str:
+    """The value of `firmware_subnet` (main.c) in words."""
+    return f"while subnet {subnet} ran" if subnet >= 0 else "outside of an inference"
+
+
+def check_records(
+    records: tuple[Record, ...], build: str, locate: Callable[[int], str] = "{:#010x}".format
+) -> None:
     """Check that a run came from this build, ended by itself, and failed nowhere.
+
+    Args:
+        locate: as for `describe_fault`.
 
     Raises:
         SimulationError: telling which record is missing or wrong.
     """
     if fault := find_record(records, "FAULT"):
-        details = " ".join(f"{key}={value}" for key, value in fault.values.items())
-        raise SimulationError(f"The firmware reported a fault: {details}.")
+        raise SimulationError(f"The firmware reported a fault: {describe_fault(fault, locate)}.")
     boot, done = find_record(records, "BOOT"), find_record(records, "DONE")
     if boot is None or boot.values.get("build") != build:
         found = "none" if boot is None else f"build {boot.values.get('build')}"

@@ -93,6 +93,14 @@ def decode(code: bytes, address: int = 0) -> tuple[Instruction, ...]:
     return tuple(map(_instruction, decoded))
 
 
+def find_fpu_instruction(code: bytes, address: int) -> int | None:
+    """Address of the first instruction of the FPU in straight-line code, or None."""
+    for decoded in _decoder.disasm(code, address):
+        if decoded.mnemonic.startswith("v"):
+            return decoded.address
+    return None
+
+
 def _instruction(decoded: capstone.CsInsn) -> Instruction:
     if decoded.id in LOADS | STORES | PAIRS:
         return _access(decoded)

@@ -162,8 +162,14 @@ def test_a_board_that_prints_something_else(build, wire):
 
 def test_a_fault_on_the_board(session, build, wire):
     boot = session.console[: session.console.index("REDS RESULT")]
-    with pytest.raises(SimulationError, match="reported a fault: exception=3"):
-        read(build, wire, boot + "REDS FAULT exception=3 subnet=1\n")
+    with pytest.raises(
+        SimulationError, match=r"undefined instruction, at 0x00010254 .*while subnet 1 ran"
+    ):
+        read(
+            build,
+            wire,
+            boot + "REDS FAULT exception=3 cfsr=00010000 address=00000000 pc=00010254 subnet=1\n",
+        )
 
 
 def test_wrong_results_on_the_board(session, build, wire):

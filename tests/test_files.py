@@ -53,10 +53,3 @@ def test_interrupted_build_keeps_earlier_results(tmp_path, error):
     assert (tmp_path / "out.partial" / "nested.keras").exists()
     with staged_folder(out, "report.json") as folder:
         assert not list(folder.iterdir())
-
-
-def test_two_builds_in_one_folder_are_refused(tmp_path):
-    with staged_folder(tmp_path / "out", "m"), \
-            pytest.raises(OutputError, match="Another build"), \
-            staged_folder(tmp_path / "out", "m"):  # fmt: skip
-        pass

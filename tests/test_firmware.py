@@ -115,7 +115,9 @@ def test_fault_handler_prints_a_record_and_stops(session):
     fault = find_record(records, "FAULT")
     assert fault.values["pc"] == "12345678"
     assert fault.integer("subnet") == -1
-    with pytest.raises(SimulationError, match=r"reported a fault: .*pc=12345678"):
+    with pytest.raises(
+        SimulationError, match=r"reported a fault: .*\(pc 0x12345678\), outside of an inference"
+    ):
         check_records(records, session.firmware.build)
 
 

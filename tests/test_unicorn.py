@@ -197,48 +197,6 @@ def test_run_result(tiny):
     assert result.instructions > sum(run.instructions for run in result.subnets)
 
 
-FAULTS = {
-    "read of unmapped memory": (
-        "sum += *(volatile int32_t *)0x30000000;", "read from unmapped address 0x30000000"
-    ),
-    "write to unmapped memory": (
-        "*(volatile int32_t *)0x50000000 = 1;", "write to unmapped address 0x50000000"
-    ),
-    "write to flash": ("*(volatile int32_t *)0x20000 = 1;", "write to flash at 0x00020000"),
-    "write to NULL": ("*(volatile int32_t *)(state->active & 0) = 1;", "write to flash at"),
-    "behind RAM": ("*(volatile int8_t *)0x20040000 = 1;", "unmapped address 0x20040000"),
-    "stack overflow": (
-        "volatile uint8_t frame[8192]; for (int i = 8191; i >= 0; i--) frame[i] = 1;",
-        "write to unmapped address 0x1fff",
-    ),
-    "wild jump": ("((void (*)(void))0x30000001)();", "jump to unmapped address 0x30000000"),
-    "jump to data": ("((void (*)(void))0x20002001)();", "jump to data at 0x20002000"),
-    "undefined instruction": ('__asm volatile("udf #0");', "[Ii]nvalid instruction|exception"),
-    "breakpoint": ('__asm volatile("bkpt 1");', "exception 7"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("statement, message", FAULTS.values(), ids=FAULTS)
-def test_a_fault_says_what_where_and_with_which_subnet(tmp_path, statement, message):
-    firmware = build(tmp_path, f"if (state->active == 1) {{ {statement} }}")
-    with pytest.raises(SimulationError, match=message) as caught:
-        UnicornSession(firmware)
-    text = str(caught.value)
-    assert "while subnet 1 ran" in text
-    assert "Last output: REDS RESULT subnet=0 sample=1" in text
-    if "jump" not in message:
-        assert "at tiny_op_1_sum+0x" in text
-
-
-def test_fault_in_a_call_of_the_session(tmp_path):
-    # The value 99 does not occur in the embedded samples.
-    firmware = build(tmp_path, "if (state->input[0] == 99) *(volatile int32_t *)0x20000 = 1;")
-    session = UnicornSession(firmware)
-    x = np.full(tiny_model.INPUT_BYTES, 99, np.int8)
-    with pytest.raises(SimulationError, match=r"write to flash.*while subnet 2 ran"):
-        session.invoke(2, x)
-
-
 @pytest.mark.parametrize(
     "limits, message",
     [
@@ -275,13 +233,7 @@ def test_a_file_that_is_no_elf(tiny, tmp_path, content):
         UnicornSession(replace(tiny, elf=path))
 
 
-def test_a_truncated_or_missing_elf(tiny, tmp_path):
-    whole = tiny.elf.read_bytes()
-    path = tmp_path / "cut.elf"
-    for size in (60, 500, len(whole) // 2, len(whole) - 200):
-        path.write_bytes(whole[:size])
-        with pytest.raises(SimulationError, match=r"cut\.elf is not a complete Arm ELF"):
-            UnicornSession(replace(tiny, elf=path))
+def test_a_missing_elf(tiny, tmp_path):
     with pytest.raises(SimulationError, match=r"gone\.elf is not"):
         UnicornSession(replace(tiny, elf=tmp_path / "gone.elf"))
 
