@@ -174,9 +174,9 @@ def check(
     with less scratch. `lookup` is the table of a fused element-wise op.
     """
     op = net.ops[-1]
-    is_general = KernelCall(machine, net, op, 0).kernel == "reds_convolve_s8"
-    rooms = (1.0, 0.0, 0.3) if is_general else (1.0,)
-    places = [None, *overlap(net)]
+    kernel = KernelCall(machine, net, op, 0).kernel
+    rooms = (1.0, 0.0, 0.3) if kernel == "reds_convolve_s8" else (1.0,)
+    places = [None, *overlap(net, kernel)]
     random = np.random.default_rng(0)
     for subnet in range(net.subnet_count):
         shapes = [net.tensors[name].active_shape(subnet) for name in op.inputs]
@@ -194,14 +194,17 @@ def check(
                 machine.free()
 
 
-def overlap(net: QuantizedNet) -> list[int]:
-    """How far below its input the output of the last op may begin at least, if over it at all."""
+def overlap(net: QuantizedNet, kernel: str = "") -> list[int]:
+    """How far below its input the output of the last op may begin at least, if over it at all.
+
+    `kernel` is that of a convolution, which may depend on whether its input is cut.
+    """
     uncut = {
         name: replace(tensor, channels=(tensor.full_channels,) * net.subnet_count)
         for name, tensor in net.tensors.items()
     }
     program = select_kernels(translate(replace(net, tensors=uncut)))
-    op = program.ops[-1]
+    op = replace(program.ops[-1], kernel=kernel or program.ops[-1].kernel)
     least = 0 if works_in_place(program, op) else reach(program, op)
     return [] if least is None else [max(least, 0)]
 
