@@ -1,6 +1,8 @@
 """Bounded fuzzing: options of custom ops, whole graphs, and model files; longer as `slow`."""
 
+import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,3 +118,16 @@ def test_a_damaged_file_is_loaded_or_refused(nested, effort, tmp_path):
         except ModelError:
             refused += 1
     assert 0 < refused < runs
+
+
+@pytest.mark.slow
+def test_a_guided_fuzzer_finds_nothing_in_the_loader(tmp_path):
+    pytest.importorskip("atheris")
+    net = random_nets.dense_net()
+    write_reds_model(net, tmp_path / "nested.tflite")
+    write_stock_model(net.slice(0), tmp_path / "stock.tflite")
+    command = [sys.executable, str(FUZZ / "model_file.py"), str(tmp_path), "-runs=100000"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Done 100000 runs" in done.stderr
