@@ -6,6 +6,7 @@ Every width is a tuple with one entry for each subnet, smallest first.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -141,12 +142,12 @@ class Op:
         """The (first) edge that this op reads."""
         return self.sources[0]
 
-    @property
+    @cached_property
     def shares_bias(self) -> bool:
         """Whether the bias of every subnet begins the full network's: it is stored once."""
         return are_prefixes([table.bias for table in self.tables])
 
-    @property
+    @cached_property
     def shares_requantisation(self) -> bool:
         """Like `shares_bias`, of multiplier and shift."""
         return are_prefixes([table.multiplier for table in self.tables]) and are_prefixes(

@@ -4,8 +4,7 @@
 events, so that modelled cycles are linear in the board's figures, as `tflm_reds.calibration` needs.
 """
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 
 from tflm_reds.boards.schema import Board, Interval, Timing
@@ -95,6 +94,7 @@ class CycleModel:
         self._image, self._origin, self._rules = image, origin, rules
         self._intervals = intervals(timing, rules)
         self._decoded: dict[tuple[int, int], tuple[Instruction, ...]] = {}
+        self._edges: dict[tuple[int, ...], BlockCost] = {}
 
     def estimate(self, counts: Counts) -> CycleEstimate:
         """Cycles of everything in `counts`, which must include the counted accesses."""
@@ -111,24 +111,32 @@ class CycleModel:
 
     def events(self, counts: Counts) -> Events:
         """What the board's figures are multiplied by; a refill belongs to the block it leads to."""
-        totals: Counter[str] = Counter()
-        for edge in counts.edges:
-            source_size, count = int(edge["source_size"]), int(edge["count"])
-            block = self._block(int(edge["target"]), int(edge["target_size"]))
-            previous = self._block(int(edge["source"]), source_size)[-1] if source_size else None
-            low, high, loads = block_cost(block, previous, self._rules)
-            totals.update(low=count * low, high=count * high, loads=count * loads)
-            follows = edge["source"] + source_size == edge["target"]
-            if previous and (previous.always_branches or not follows):
-                totals["refills"] += count
+        low = high = loads = refills = 0
+        for source, source_size, target, target_size, _, _, count in counts.edges.tolist():
+            cost = self._edge(source, source_size, target, target_size)
+            low += count * cost.low
+            high += count * cost.high
+            loads += count * cost.loads
+            refills += count * cost.refills
         return Events(
-            core=(totals["low"], totals["high"]),
-            refills=totals["refills"],
-            loads=totals["loads"],
+            core=(low, high),
+            refills=refills,
+            loads=loads,
             unaligned=sum(counts.unaligned_cycles),
             flash_reads=sum(counts.flash_reads),
             fetches=sum(counts.fetches),
         )
+
+    def _edge(self, source: int, source_size: int, target: int, target_size: int) -> "BlockCost":
+        """Of the target block directly behind the source block; a source of size 0 is none."""
+        key = source, source_size, target, target_size
+        if key not in self._edges:
+            previous = self._block(source, source_size)[-1] if source_size else None
+            cost = block_cost(self._block(target, target_size), previous, self._rules)
+            follows = source + source_size == target
+            taken = previous is not None and (previous.always_branches or not follows)
+            self._edges[key] = replace(cost, refills=int(taken))
+        return self._edges[key]
 
     def _block(self, address: int, size: int) -> tuple[Instruction, ...]:
         if (address, size) not in self._decoded:
@@ -143,21 +151,31 @@ def intervals(timing: Timing, rules: CoreRules) -> dict[str, Interval]:
     return own | timing.intervals
 
 
+@dataclass(frozen=True)
+class BlockCost:
+    """Of one block: (lowest, highest) cycles of the core, and events that `Events` counts."""
+
+    low: int
+    high: int
+    loads: int
+    refills: int = 0
+
+
 def block_cost(
     block: tuple[Instruction, ...], previous: Instruction | None, rules: CoreRules
-) -> tuple[int, int, int]:
-    """(lowest cycles, highest cycles, loads) of straight-line code without refills."""
+) -> BlockCost:
+    """Straight-line code; `previous` ran directly before it."""
     low = high = loads = 0
     for instruction in block:
         cost = rules.cost(instruction, previous)
         low, high, loads = low + cost.cycles[0], high + cost.cycles[1], loads + cost.loads
         previous = instruction
-    return low, high, loads
+    return BlockCost(low, high, loads)
 
 
 def block_cycles(
     block: tuple[Instruction, ...], previous: Instruction | None = None, core: str = "cortex-m4f"
 ) -> int:
     """Lowest cycles of straight-line code without refills; `previous` ran directly before it."""
-    low, _, loads = block_cost(block, previous, CORE_RULES[core])
-    return low + LOAD * loads
+    cost = block_cost(block, previous, CORE_RULES[core])
+    return cost.low + LOAD * cost.loads

@@ -19,6 +19,7 @@ class Budget:
         ram: bytes of the int8 arena of an image cut to this subnet and the smaller ones.
         flash: bytes of constant data (weights, tables) of such an image, code not included.
         ms: milliseconds of one inference by a `LatencyTable`.
+        uj: microjoules of one inference: its time by a `LatencyTable` times the board's power.
 
     Raises:
         PlanError: if a limit is out of range or none is given.
@@ -29,10 +30,11 @@ class Budget:
     ram: int | None = None
     flash: int | None = None
     ms: float | None = None
+    uj: float | None = None
 
     def __post_init__(self) -> None:
         if not self.limits:
-            raise PlanError("A budget limits nothing: give macs, label, ram, flash or ms.")
+            raise PlanError("A budget limits nothing: give macs, label, ram, flash, ms or uj.")
         for kind, value in self.limits.items():
             share = kind in ("macs", "label")
             if not 0 < value <= (1 if share else float("inf")):
@@ -51,6 +53,11 @@ class Budget:
     def needs_image(self) -> bool:
         """Whether only the generated image tells if this budget is kept."""
         return self.ram is not None or self.flash is not None
+
+    @property
+    def needs_time(self) -> bool:
+        """Whether this budget limits what a `LatencyTable` tells."""
+        return self.ms is not None or self.uj is not None
 
     @classmethod
     def of(cls, value: Any) -> "Budget":
@@ -77,6 +84,7 @@ class Budget:
             "ram": lambda v: f"{v:,} B RAM",
             "flash": lambda v: f"{v:,} B flash",
             "ms": lambda v: f"{v:g} ms",
+            "uj": lambda v: f"{v:g} uJ",
         }
         return ", ".join(texts[kind](value) for kind, value in self.limits.items())
 

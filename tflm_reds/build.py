@@ -94,6 +94,7 @@ def _add_plan_arguments(group) -> None:
         ("--label", float, "fractions of the MACs as the REDS paper counts them"),
         ("--ram", int, "bytes of the int8 arena of an image cut to the subnet"),
         ("--ms", float, "milliseconds of an inference, by the times of --latency"),
+        ("--uj", float, "microjoules of an inference, likewise"),
     ):
         group.add_argument(name, type=kind, nargs="+", help=what)
     group.add_argument(
@@ -104,7 +105,7 @@ def _add_plan_arguments(group) -> None:
         help="of weights and tables of such an image; without a number: flash the board with the "
         "finished build",
     )
-    group.add_argument("--latency", type=Path, help="a LatencyTable file: times of the layers")
+    group.add_argument("--latency", type=Path, help="a LatencyTable file (tflm_reds.profile)")
     group.add_argument("--minimum", type=_positive, default=1, help="least width (default: 1)")
     group.add_argument(
         "--multiple", type=_positive, default=1, help="widths are multiples of this, or full"
@@ -213,6 +214,18 @@ def _add_check_arguments(group) -> None:
         help="litert: beside all else, each subnet as a plain .tflite file, float32 and int8, for "
         "phones and Linux",
     )
+    group.add_argument(
+        "--check",
+        type=Path,
+        metavar="BUDGETS",
+        help="a budgets.toml: fail with a table of what needs more than it allows",
+    )
+    group.add_argument(
+        "--update-budgets",
+        type=Path,
+        metavar="BUDGETS",
+        help="write a budgets.toml that this build just keeps",
+    )
     group.add_argument("--quiet", action="store_true", help="print only the table")
 
 
@@ -266,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _build(options) -> int:
     import tensorflow as tf
 
+    from tflm_reds import gate
     from tflm_reds.boards.schema import load_board
     from tflm_reds.device import check_device, use_device
     from tflm_reds.report import render_table
@@ -275,12 +289,17 @@ def _build(options) -> int:
     tf.get_logger().setLevel("ERROR")
 
     check_device(load_board(options.board), options.device)
+    budgets = gate.Gate.load(options.check) if options.check else None  # before the work
     report = build(options)
     if options.device:
         report = use_device(options.folder, options.device, options.board) or report
     print(render_table(report))
     if not options.quiet:
         print("\n".join(["", *report.notes, f"Everything is in {options.folder}."]))
+    if options.update_budgets:
+        gate.update(options.update_budgets, report)
+    if budgets:
+        gate.check(budgets, report)
     return 0
 
 

@@ -8,6 +8,10 @@ from tflm_reds.budget import Budget
 from tflm_reds.errors import PlanError
 from tflm_reds.solvers.problem import Limit, MacTerm, Term, count, count_macs
 
+_WAYS = {
+    "ms": "latency=LatencyTable.load(...)",
+    "uj": "latency=LatencyTable.load(...), of a board whose current is documented",
+}
 NANOSECONDS = 1_000_000  # in a millisecond: times are integers to the solvers
 Widths = Mapping[str, int]
 
@@ -23,6 +27,7 @@ class Costs:
         weights: bytes of weights and of what all subnets share.
         tables: bytes of the tables that each subnet adds.
         time: nanoseconds of each layer.
+        power_mw: of the board while it computes; None where nobody knows it.
     """
 
     macs: tuple[MacTerm, ...]
@@ -31,6 +36,7 @@ class Costs:
     weights: tuple[Term, ...] = ()
     tables: tuple[Term, ...] = ()
     time: tuple[Term, ...] = ()
+    power_mw: float | None = None
 
     def measure(self, widths: Sequence[Widths]) -> tuple[dict[str, float], ...]:
         """Costs of nested subnets, by kind of budget; kinds without terms are left out."""
@@ -46,7 +52,10 @@ class Costs:
             "flash": (self.weights, count(self.weights, widths) + tables),
             "ms": (self.time, count(self.time, widths) / NANOSECONDS),
         }
-        return {kind: value for kind, (terms, value) in found.items() if terms}
+        costs = {kind: value for kind, (terms, value) in found.items() if terms}
+        if self.time and self.power_mw:
+            costs["uj"] = costs["ms"] * self.power_mw
+        return costs
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,9 @@ class LimitMaker:
             ),
             "ram": lambda size: Limit("B of RAM", int(size), self.costs.ram, peak=True),
             "ms": lambda ms: Limit("ns", int(ms * NANOSECONDS), self.costs.time),
+            "uj": lambda uj: Limit(
+                "ns", int(uj / self.costs.power_mw * NANOSECONDS), self.costs.time
+            ),
         }
         later = self.budgets[subnet : subnet + 1] if alone else self.budgets[subnet:]
         found = []
@@ -117,10 +129,11 @@ class LimitMaker:
             "ram": self.costs.ram,
             "flash": self.costs.weights,
             "ms": self.costs.time,
+            "uj": self.costs.time and self.costs.power_mw,
         }
         for kind in {kind for budget in self.budgets for kind in budget.limits}:
             if not given.get(kind, True):
-                way = "latency=LatencyTable.load(...)" if kind == "ms" else "network_costs(graph)"
+                way = _WAYS.get(kind, "network_costs(graph)")
                 raise PlanError(f"A budget limits {kind}, but its costs are not known: give {way}.")
 
 

@@ -74,3 +74,9 @@ class DeviceError(RedsError):
     """A board cannot be flashed or read, or runs another build."""
 
     exit_code = 12
+
+
+class GrowthError(RedsError):
+    """A build takes more instructions, arena or flash than its repository's budgets allow."""
+
+    exit_code = 13

@@ -70,12 +70,17 @@ class LatencyTable:
     """Times of the layers of one network on one board.
 
     Attributes:
-        board: where the times are from.
+        board: where the times are from: its name, or the path of its file.
         layers: by name of the Keras layer; layers that are not named take no time.
+        power_mw: of the board while it computes, the upper edge; None where it is not documented.
+        optimize: what the code was generated for, "speed" or "ram"; None for times that no code
+            of ours was profiled for, so that `nest` cannot check a plan on a finished image.
     """
 
     board: str
     layers: Mapping[str, LayerTimes]
+    power_mw: float | None = None
+    optimize: str | None = None
 
     @classmethod
     def from_macs(
@@ -105,14 +110,14 @@ class LatencyTable:
                 "one of them. Profile this network, or take LatencyTable.from_macs(graph, ...)."
             )
         return tuple(
-            TimeTerm(name, times, _inputs(graph, graph[name]), graph[name].parts)
+            TimeTerm(name, times, input_parts(graph, graph[name]), graph[name].parts)
             for name, times in self.layers.items()
         )
 
     def save(self, path: str | Path) -> Path:
         """Write the table as JSON, atomically."""
         layers = {name: vars(times) for name, times in self.layers.items()}
-        content = {"schema": SCHEMA, "board": self.board, "layers": layers}
+        content = {"schema": SCHEMA} | vars(self) | {"layers": layers}
         return write_text(path, json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -134,6 +139,8 @@ class LatencyTable:
                     )
                     for name, t in content["layers"].items()
                 },
+                content.get("power_mw"),
+                content.get("optimize"),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PlanError(f"{path} is no latency table ({error}). Profile again.") from error
@@ -170,7 +177,7 @@ class TimeTerm:
         return np.ceil(self.times.at(inputs, outputs) * NANOSECONDS).astype(np.int64)
 
 
-def _inputs(graph: LayerGraph, node: Node) -> Parts:
+def input_parts(graph: LayerGraph, node: Node) -> Parts:
     """Channels that the layer reads and its outputs do not tell."""
     if node.op in ("conv2d", "dense") and node.inputs:
         return graph.source(node).parts
@@ -181,6 +188,6 @@ def _mac_times(graph: LayerGraph, node: Node, macs_per_ms: float) -> LayerTimes:
     """MACs are linear in the inputs and in the outputs: two grid points each are exact."""
     source = graph.source(node)
     each = source.positions if node.op == "dense" else int(np.prod(node.shape[:2] + node.kernel))
-    inputs = sum(part.channels for part in _inputs(graph, node))
+    inputs = sum(part.channels for part in input_parts(graph, node))
     corner = each * inputs * node.channels / macs_per_ms
     return LayerTimes((0, inputs), (0, node.channels), ((0.0, 0.0), (0.0, corner)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tflm_reds.budget import Budget, checked_budgets
+from tflm_reds.budget import Budget, checked_budgets, combined_budgets
 from tflm_reds.errors import DataError
 from tflm_reds.graph import LayerGraph
 from tflm_reds.keras_reader import read_model
@@ -26,6 +26,7 @@ def nest(
     calibration: tuple[np.ndarray, np.ndarray],
     budgets: Sequence[float | Budget] = (0.25, 0.50, 0.75),
     *,
+    budgets_ms: Sequence[float] | None = None,
     loss: str | keras.losses.Loss | None = None,
     plan: Plan | None = None,
     latency: LatencyTable | None = None,
@@ -39,9 +40,13 @@ def nest(
         calibration: (x [n, *input shape], y [n] or [n, classes]), a few hundred samples or more.
         budgets: smallest first; a number is a fraction of the full network's true MACs, a `Budget`
             may limit RAM, flash and time too. The full network is added.
+        budgets_ms: instead of `budgets`, milliseconds of one inference by `latency`.
         loss: for the scores; by default it follows from `y`.
         plan: widths of your own instead of planned ones; `budgets` is then ignored.
-        latency: times of the layers, for budgets in milliseconds.
+        latency: times of the layers, for budgets in milliseconds or microjoules. If they are of
+            our own code on a board (`python -m tflm_reds.profile`), every plan's image is built and
+            run on the simulated board, and corrected: the upper edge of its modelled time keeps the
+            budget and uses 0.95 of it, unless the next width would exceed it.
         batch_norm: "per_subnet", "shared_scale" or "shared": how much of the batch-norms the
             subnets share, in int8 9, 4 or 0 bytes for each of their channels; see `NestedModel`.
         plan_options: passed to `plan_widths` (direction, objective, minimum, multiple, solver);
@@ -68,11 +73,14 @@ def nest(
         recalibrate(nested, x, subnets=range(nested.subnet_count - 1))
         return nested
 
+    if budgets_ms:
+        budgets = combined_budgets(ms=budgets_ms)
     wanted = () if plan else checked_budgets(budgets)
-    if any(budget.needs_image for budget in wanted):
+    checks_time = bool(latency and latency.optimize and any(b.needs_time for b in wanted))
+    if checks_time or any(budget.needs_image for budget in wanted):
         from tflm_reds.measured_costs import keep_limits  # it quantises, which imports this module
 
-        return keep_limits(make, wanted, x)
+        return keep_limits(make, wanted, x, latency if checks_time else None)
     return make(wanted)
 
 

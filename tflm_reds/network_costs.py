@@ -40,6 +40,7 @@ def network_costs(
         weights=(*_weight_terms(graph), *_table_terms(graph, batch_norm, shared=True)),
         tables=tuple(_table_terms(graph, batch_norm, shared=False)),
         time=latency.terms(graph) if latency else (),
+        power_mw=latency.power_mw if latency else None,
     )
 
 

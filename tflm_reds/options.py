@@ -42,6 +42,7 @@ class BuildOptions:
     ram: Sequence[int] | None = None
     flash: Sequence[int] | None = None
     ms: Sequence[float] | None = None
+    uj: Sequence[float] | None = None
     latency: Path | None = None
     minimum: int = 1
     multiple: int = 1
@@ -63,6 +64,8 @@ class BuildOptions:
     tflm_tree: Path | None = None
     target: str = "board"
     device: DeviceOptions = field(default_factory=DeviceOptions)
+    check: Path | None = None
+    update_budgets: Path | None = None
     quiet: bool = False
 
     @classmethod
@@ -82,8 +85,9 @@ class BuildOptions:
     def subnets(self) -> tuple[Budget, ...]:
         """What each subnet below the full network may cost."""
         return combined_budgets(
-            macs=self.budgets, label=self.label, ram=self.ram, flash=self.flash, ms=self.ms
-        )
+            macs=self.budgets, label=self.label, ram=self.ram, flash=self.flash, ms=self.ms,
+            uj=self.uj,
+        )  # fmt: skip
 
     @property
     def planning(self) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class Plan:
         widths: per subnet, the width of each channel group.
         macs: per subnet, true MACs of one inference.
         costs: per subnet, other costs that are known: label (MACs as the paper counts), ram and
-            flash (bytes of an image cut to it and the smaller ones, by the planner's model), ms.
+            flash (bytes of an image cut to it and the smaller ones), ms, uj; by the planner's
+            model, or of the image that `nest` made for such budgets.
         status: "optimal" if every subnet is proven optimal given its neighbour (joint: every solve
             on the way was), else "time limit".
         values: per subnet, the objective reached.
@@ -198,7 +199,7 @@ class Plan:
 
     def _row(self, k: int) -> list[str]:
         """Cells of one subnet."""
-        costs = [f"{v:,.3f}" if c == "ms" else f"{v:,}" for c, v in self.costs[k].items()]
+        costs = [f"{v:,.3f}" if c in _REAL else f"{v:,}" for c, v in self.costs[k].items()]
         share = f"{100 * self.fractions[k]:.1f} %"
         gap, price = f"{self.gaps[k]:.2g}", f"{self.price_of_nesting[k]:.3g}"
         widths = map(str, self.widths[k].values())
@@ -214,7 +215,8 @@ class Plan:
         ]
 
 
-_TITLES = {"label": "label MACs", "ram": "RAM B", "flash": "flash B", "ms": "ms"}
+_TITLES = {"label": "label MACs", "ram": "RAM B", "flash": "flash B", "ms": "ms", "uj": "uJ"}
+_REAL = ("ms", "uj")
 
 
 def _gap(value: float, bound: float) -> float:

@@ -14,22 +14,24 @@ NAME = "alone"
 def alone(program: Program, op: Op, candidate: Candidate) -> Program:
     """`op` of a prepared program, computed by `candidate` with memory of its own.
 
-    The op has one source. Its name and those of its edges are always the same ones.
+    Its name and those of its edges are always the same ones.
     """
-    source = replace(_place(program.edges[op.source], 0), name="source")
-    target = replace(_place(program.edges[op.target], align(source.size)), name="target")
-    scratch_offset = target.offset + align(target.size)
+    edges, end = [], 0
+    names = [f"source_{i}" for i in range(len(op.sources))]
+    for old, name in zip((*op.sources, op.target), (*names, "target"), strict=True):
+        edges.append(replace(_place(program.edges[old], end), name=name))
+        end += align(edges[-1].size)
     op = replace(
         op,
         name="op",
-        sources=(source.name,),
-        target=target.name,
+        sources=tuple(names),
+        target="target",
         kernel=candidate.kernel,
         scratch_bytes=candidate.scratch_bytes,
-        scratch_offset=scratch_offset,
+        scratch_offset=end,
     )
-    arena = scratch_offset + align(candidate.scratch_bytes)
-    return pack_weights(_program([source, target], [op], program.budgets, arena))
+    arena = end + align(candidate.scratch_bytes)
+    return pack_weights(_program(edges, [op], program.budgets, arena))
 
 
 def together(programs: Sequence[Program]) -> Program:
@@ -37,10 +39,10 @@ def together(programs: Sequence[Program]) -> Program:
     edges, ops = [], []
     for i, program in enumerate(programs):
         (op,) = program.ops
-        source, target = f"{op.source}_{i}", f"{op.target}_{i}"
-        edges.append(replace(program.edges[op.source], name=source))
-        edges.append(replace(program.edges[op.target], name=target))
-        ops.append(replace(op, name=f"{op.name}_{i}", sources=(source,), target=target))
+        sources, target = tuple(f"{name}_{i}" for name in op.sources), f"{op.target}_{i}"
+        for old, name in zip((*op.sources, op.target), (*sources, target), strict=True):
+            edges.append(replace(program.edges[old], name=name))
+        ops.append(replace(op, name=f"{op.name}_{i}", sources=sources, target=target))
     arena = max(program.arena_sizes[-1] for program in programs)
     return _program(edges, ops, programs[0].budgets, arena)
 

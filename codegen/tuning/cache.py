@@ -19,18 +19,18 @@ RULES = (core_rules.__file__, cycles.__file__, thumb.__file__)
 
 
 def measure_cached(
-    programs: Sequence[Program], board: Board, compiler: Compiler
+    programs: Sequence[Program], board: Board, compiler: Compiler, figure: str = "ws0"
 ) -> tuple[list[Costs], int]:
     """Like `measure`, and how many programs were really run; the others' costs were known.
 
     A damaged entry is measured again; a cache that cannot be written is none.
     """
-    basis = _basis(board, compiler)
+    basis = _basis(board, compiler, figure)
     paths = [_path(program, basis) for program in programs]
     known = {path: _load(path, program) for path, program in zip(paths, programs, strict=True)}
     missing = {path: p for path, p in zip(paths, programs, strict=True) if known[path] is None}
     if missing:
-        measured = measure(list(missing.values()), board, compiler)
+        measured = measure(list(missing.values()), board, compiler, figure)
         for path, costs in zip(missing, measured, strict=True):
             known[path] = costs
             with suppress(OutputError):
@@ -38,10 +38,11 @@ def measure_cached(
     return [known[path] for path in paths], len(missing)
 
 
-def _basis(board: Board, compiler: Compiler) -> bytes:
+def _basis(board: Board, compiler: Compiler, figure: str) -> bytes:
     """All but the program: core, compiler, flags, sources, and the rules of the count."""
     names = (board.core, compiler.version, target_flags(compiler, board.core_features))
-    digest = hashlib.sha256(repr((names, cost_unit(board.core))).encode())
+    timing = None if figure == "ws0" else board.timing  # that figure is the core's alone
+    digest = hashlib.sha256(repr((names, cost_unit(board.core), figure, timing)).encode())
     for path in [*sorted(KERNELS.glob("*.[ch]")), *sorted(FOLDER.glob("*.c")), *map(Path, RULES)]:
         digest.update(path.read_bytes())
     return digest.digest()

@@ -33,10 +33,16 @@ def cost_unit(core: str) -> str:
     return "modelled cycles" if has_cycle_model(core) else "instructions"
 
 
-def measure(programs: Sequence[Program], board: Board, compiler: Compiler) -> list[Costs]:
+def measure(
+    programs: Sequence[Program], board: Board, compiler: Compiler, figure: str = "ws0"
+) -> list[Costs]:
     """The costs of each of the programs of one op, in `cost_unit(board.core)`.
 
-    Modelled cycles are those without wait states of flash. All ops read the same random bytes.
+    All ops read the same random bytes.
+
+    Args:
+        programs: all with the same number of subnets.
+        figure: which one of `CycleEstimate`; by default that of the core alone.
 
     Raises:
         ToolchainError: if the compiler refuses a source.
@@ -45,7 +51,7 @@ def measure(programs: Sequence[Program], board: Board, compiler: Compiler) -> li
     program = together(programs)
     with tempfile.TemporaryDirectory() as folder:
         firmware = _build(program, board, compiler, Path(folder))
-        session = _Session(firmware)
+        session = _Session(firmware, figure)
         return [session.costs(op, program.subnet_count) for op in range(len(programs))]
 
 
@@ -74,10 +80,10 @@ def _enlarge(memory: Memory, size: int) -> Memory:
 class _Session:
     """A booted image whose ops can be called."""
 
-    def __init__(self, firmware: Firmware) -> None:
+    def __init__(self, firmware: Firmware, figure: str) -> None:
         board, self._elf = firmware.board, Elf.load(firmware.elf)
         self._machine = Machine(board, self._elf, OpTable.find(self._elf, firmware.model))
-        self._limits = Limits()
+        self._limits, self._figure = Limits(), figure
         self._machine.boot(self._limits)
         self._cycle_model = cycle_model(board, self._elf.flash_image(board.image_origin))
         self._arena = self._elf.symbol("firmware_arena")
@@ -99,4 +105,6 @@ class _Session:
         counts = machine.counter.counts().slot(op)
         if status != OK:
             return None
-        return self._cycle_model.estimate(counts).ws0 if self._cycle_model else counts.instructions
+        if self._cycle_model is None:
+            return counts.instructions
+        return getattr(self._cycle_model.estimate(counts), self._figure)
