@@ -36,8 +36,9 @@ def _profile(parsed: argparse.Namespace) -> None:
     from tflm_reds.profiling import POINTS, profile, summary
 
     out = parsed.out or Path(f"{parsed.model.stem}_{Path(parsed.board).stem}.json")
+    points = POINTS if parsed.points is None else parsed.points
     model = load_model(parsed.model)
-    table = profile(model, parsed.board, parsed.points or POINTS, parsed.optimize)
+    table = profile(model, parsed.board, points, parsed.optimize)
     print(f"{summary(table)}\nwritten to {table.save(out)}")
 
 

@@ -156,5 +156,5 @@ def summary(table: LatencyTable) -> str:
     width = max(map(len, full))
     lines = [f"{name:<{width}}  {ms:9.3f} ms" for name, ms in full.items()]
     return "\n".join(
-        [*lines, f"{'all':<{width}}  {sum(full.values()):9.3f} ms (modelled, at most)"]
+        [*lines, f"{'all':<{width}}  {sum(full.values()):9.3f} ms (modelled, upper edge)"]
     )
