@@ -206,3 +206,11 @@ def test_flash_of_the_plan_counts_the_tables_of_every_subnet():
         assert costs["flash"] == sum(flash_bytes(program, k).values())
     channels = [len(op.tables[0].bias) for op in program.ops if op.tables]
     assert table_bytes(program, 1) > 9 * sum(channels) / 2
+
+
+def test_times_are_interpolated_among_widths_of_the_same_remainder():
+    """A kernel that takes two channels at a time: an odd one costs as much as two."""
+    grid = (1, 2, 9, 10)
+    times = LayerTimes((1,), grid, ((2.0, 2.0, 10.0, 10.0),), periods=(1, 2))
+    assert times.at(1, np.arange(1, 11)).tolist() == [2, 2, 4, 4, 6, 6, 8, 8, 10, 10]
+    assert times.at(1, 5) == 6.0

@@ -101,7 +101,7 @@ def test_plans_by_time_keep_and_fill_their_budgets(profiled):
 
 def test_plans_by_energy_keep_and_fill_their_budgets():
     model = make("ds_cnn", seed=2)
-    table = profile(model, BOARD, points=5)
+    table = profile(model, BOARD, points=8)
     power = load_board(BOARD).energy.power_mw[1]
     full = power * sum(times.ms[-1][-1] for times in table.layers.values())
     x, y = data(model, 60)
@@ -112,10 +112,10 @@ def test_plans_by_energy_keep_and_fill_their_budgets():
 def test_a_second_profile_measures_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = make("ds_cnn", seed=3)
-    first = profile(model, BOARD, points=3)
+    first = profile(model, BOARD, points=8)
     measured = sorted(tmp_path.rglob("*.json"))
     times = {path: path.stat().st_mtime_ns for path in measured}
-    assert profile(model, BOARD, points=3) == first
+    assert profile(model, BOARD, points=8) == first
     assert {path: path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*.json"))} == times
 
 
@@ -135,10 +135,10 @@ def test_command_writes_a_table(tmp_path, capsys):
     model = make("ds_cnn", seed=1)
     model.save(tmp_path / "net.keras")
     out = tmp_path / "net.json"
-    assert command.main([str(tmp_path / "net.keras"), "--out", str(out), "--points", "3"]) == 0
+    assert command.main([str(tmp_path / "net.keras"), "--out", str(out), "--points", "8"]) == 0
     table = LatencyTable.load(out)
     assert (table.board, table.optimize) == (BOARD, "speed")
-    assert table == profile(model, BOARD, points=3)
+    assert table == profile(model, BOARD, points=8)
     printed = capsys.readouterr().out
     assert "pw1 " in printed and "ms (modelled, upper edge)" in printed
 
@@ -149,8 +149,8 @@ def test_what_cannot_be_profiled(tmp_path, capsys):
     (tmp_path / "m7.toml").write_text(text.replace("cortex-m4f", "cortex-m7f"))
     with pytest.raises(BoardError, match="cortex-m7f, for which there is no cycle model"):
         profile(model, tmp_path / "m7.toml")
-    with pytest.raises(PlanError, match="grid of 1 widths"):
-        profile(model, BOARD, points=1)
+    with pytest.raises(PlanError, match="grid of 7 widths"):
+        profile(model, BOARD, points=7)
     with pytest.raises(BoardError, match="No board nosuch"):
         profile(model, "nosuch")
     assert command.main([str(tmp_path / "gone.keras")]) == ModelError.exit_code
@@ -166,6 +166,6 @@ def test_energy_budgets_need_a_documented_current():
 
 def test_a_time_that_no_widths_keep():
     model = make("ds_cnn", seed=1)
-    table = profile(model, BOARD, points=3)
+    table = profile(model, BOARD, points=8)
     with pytest.raises(PlanError, match=r"allows 20,\d+ ns.*layer 'conv1' takes"):
         reds.nest(model, data(model, 40), budgets_ms=[0.0206], latency=table)

@@ -25,11 +25,14 @@ class LayerTimes:
         inputs, outputs: grids of active channels, ascending; one value where the layer's time does
             not depend on it or it is never cut.
         ms: at each pair, rows for inputs: ms[i][j].
+        periods: of inputs and outputs: kernels take some channels at a time, so that times rise in
+            a pattern that repeats; only widths of the same remainder are interpolated.
     """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     ms: tuple[tuple[float, ...], ...]
+    periods: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         table = np.array(self.ms, float)
@@ -47,22 +50,27 @@ class LayerTimes:
     def at(self, inputs: Any, outputs: Any) -> np.ndarray:
         """Interpolated milliseconds at active channels; beyond the grid, its edge."""
         table = np.array(self.ms)
-        (i, s), (j, t) = _locate(self.inputs, inputs), _locate(self.outputs, outputs)
-        up, right = (
-            np.minimum(i + 1, len(self.inputs) - 1),
-            np.minimum(j + 1, len(self.outputs) - 1),
-        )
+        i, up, s = _locate(self.inputs, inputs, self.periods[0])
+        j, right, t = _locate(self.outputs, outputs, self.periods[1])
         low = table[i, j] * (1 - t) + table[i, right] * t
         high = table[up, j] * (1 - t) + table[up, right] * t
         return low * (1 - s) + high * s
 
 
-def _locate(grid: tuple[int, ...], value: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(index of the grid point at or below, share of the way to the next one)."""
-    knots = np.array(grid, float)
-    position = np.interp(value, knots, np.arange(len(knots)))
-    index = np.floor(position).astype(int)
-    return index, position - index
+def _locate(grid: tuple[int, ...], value: Any, period: int) -> tuple[np.ndarray, ...]:
+    """(index of the grid point at or below, index of the next one, share of the way to it)."""
+    knots, value = np.array(grid), np.asarray(value)
+    low, high, share = np.zeros(value.shape, int), np.zeros(value.shape, int), np.zeros(value.shape)
+    for remainder in range(period):
+        mine = value % period == remainder
+        alike = np.flatnonzero(knots % period == remainder)
+        if not len(alike):
+            alike = np.arange(len(knots))
+        position = np.interp(value[mine], knots[alike], np.arange(len(alike)))
+        index = np.floor(position).astype(int)
+        low[mine], high[mine] = alike[index], alike[np.minimum(index + 1, len(alike) - 1)]
+        share[mine] = position - index
+    return low, high, share
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,10 @@ class LatencyTable:
                 content["board"],
                 {
                     name: LayerTimes(
-                        tuple(t["inputs"]), tuple(t["outputs"]), tuple(map(tuple, t["ms"]))
+                        tuple(t["inputs"]),
+                        tuple(t["outputs"]),
+                        tuple(map(tuple, t["ms"])),
+                        tuple(t.get("periods", (1, 1))),
                     )
                     for name, t in content["layers"].items()
                 },

@@ -132,13 +132,14 @@ def _corrected(
     attempt: int,
 ) -> list[Budget]:
     """Bytes: lower by what was over, more each time, because what is left over is filled again.
-    Times: as much as the table was wrong for the widths of this plan."""
+    Times: by as much as the table was wrong for the widths of this plan, and a little more."""
     result: list[Budget] = []
+    reserve = RESERVE * (2 + attempt)
     for asked, budget, plan, costs in zip(budgets, allowed, planned, measured, strict=False):
         over = {kind: size for kind, size in _excess(asked, costs).items() if kind in BYTES}
         lower_bytes = {k: getattr(budget, k) - 2**attempt * size for k, size in over.items()}
         if asked.needs_time:
-            budget = _scale_times(budget, asked, (1 - RESERVE) * plan["ms"] / costs["ms"])
+            budget = _scale_times(budget, asked, (1 - reserve) * plan["ms"] / costs["ms"])
         result.append(replace(budget, **lower_bytes))
     for k in reversed(range(len(result) - 1)):  # the planner's budgets must rise
         own, following = result[k].limits, result[k + 1].limits

@@ -18,7 +18,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", type=Path, help="a .keras file, trained or not")
     parser.add_argument("--board", default="nano33ble", help="board name or .toml file")
     parser.add_argument("--out", type=Path, help="(default: <model>_<board>.json)")
-    parser.add_argument("--points", type=int, help="most widths of a grid (default: 9)")
+    parser.add_argument("--points", type=int, help="most widths of a grid (default: 12)")
     parser.add_argument("--optimize", choices=["speed", "ram"], default="speed")
     return parser.parse_args(arguments)
 

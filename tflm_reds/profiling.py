@@ -7,7 +7,7 @@ what is tabulated is the upper edge of its modelled time, the executor's share i
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from math import ceil, lcm
+from math import lcm
 from pathlib import Path
 
 import keras
@@ -33,9 +33,9 @@ from tflm_reds.plan import Plan
 from tflm_reds.quantization import quantize
 from tflm_reds.quantized import QuantizedNet
 
-POINTS = 9
+POINTS = 12
+PERIOD = 4  # kernels take two or four channels at a time
 SAMPLES = 8  # no time depends on the inputs' values
-GRANULE = 4  # kernels take four inputs at a time: grids lie on their multiples
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class _Grid:
     layer: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    periods: tuple[int, int]
     program: Program
 
     @property
@@ -60,7 +61,7 @@ def profile(
 
     Args:
         board: its name, or the path of its TOML file.
-        points: most widths of each grid; at least 2.
+        points: most widths along each axis of a grid; at least 8.
         optimize: as `lower` takes it.
 
     Raises:
@@ -70,8 +71,10 @@ def profile(
     """
     known = load_board(board)
     require_cycle_model(known)
-    if points < 2:
-        raise PlanError(f"A grid of {points} widths cannot be interpolated: take at least 2.")
+    if points < 2 * PERIOD:
+        raise PlanError(
+            f"A grid of {points} widths cannot be interpolated: take at least {2 * PERIOD}."
+        )
     graph, net = full_network(model)
     image = image_times(net, known, optimize)
     used = {op.name: op for op in image.program.ops}
@@ -84,7 +87,8 @@ def profile(
         table = (np.reshape(cycles, (len(grid.inputs), -1)) + executor) * milliseconds
         if grid.layer in layers:  # a sum of many tensors is several ops
             table = table + np.array(layers[grid.layer].ms)
-        layers[grid.layer] = LayerTimes(grid.inputs, grid.outputs, tuple(map(tuple, table)))
+        rows = tuple(map(tuple, table.tolist()))
+        layers[grid.layer] = LayerTimes(grid.inputs, grid.outputs, rows, grid.periods)
     power = known.energy.power_mw[1] if known.energy else None
     return LatencyTable(str(board), layers, power, optimize)
 
@@ -104,15 +108,17 @@ def full_network(model: keras.Model) -> tuple[LayerGraph, QuantizedNet]:
 def _grid(graph: LayerGraph, program: Program, op: Op, used: Op, points: int) -> _Grid:
     layer = op.name.split(" + ")[0].split("/sum_")[0]
     node = graph[layer]
-    inputs = _widths(input_parts(graph, node), points)
-    outputs = _widths(node.parts, points)
+    parts = input_parts(graph, node), node.parts
+    inputs, outputs = (_widths(axis, points) for axis in parts)
+    periods = _period(parts[0]), _period(parts[1])
     # A flattened tensor has several features for each channel.
     i = program.edges[op.source].stride // inputs[-1]
     o = program.edges[op.target].stride // outputs[-1]
     pairs = [(i * a, o * b) for a, b in product(inputs, outputs)]
     alone_at = at_widths(program, op, pairs)
     (at,) = alone_at.ops
-    return _Grid(op, layer, inputs, outputs, alone(alone_at, at, _candidate(alone_at, at, used)))
+    program = alone(alone_at, at, _candidate(alone_at, at, used))
+    return _Grid(op, layer, inputs, outputs, periods, program)
 
 
 def _candidate(program: Program, op: Op, used: Op) -> Candidate:
@@ -122,15 +128,21 @@ def _candidate(program: Program, op: Op, used: Op) -> Candidate:
 
 
 def _widths(parts: Parts, points: int) -> tuple[int, ...]:
-    """At most about `points` channels, whole units, the least and the full width among them."""
-    channels = sum(part.channels for part in parts)
-    if all(part.group is None for part in parts):
-        return (channels,)
+    """At most about `points` channels in whole units: runs of PERIOD at both ends and between."""
     unit = lcm(*(part.block for part in parts))
-    step = ceil(channels / (points - 1))
-    granule = lcm(unit, GRANULE) if step > GRANULE // 2 else unit
-    step = -(-step // granule) * granule
-    return tuple(sorted({unit, *range(step, channels, step), channels}))
+    units = sum(part.channels for part in parts) // unit
+    if all(part.group is None for part in parts):
+        return (unit * units,)
+    runs = points // PERIOD
+    if units <= PERIOD * runs:
+        return tuple(unit * n for n in range(1, units + 1))
+    starts = np.linspace(1, units - PERIOD + 1, runs).astype(int).tolist()
+    kept = {start + offset for start in starts for offset in range(PERIOD)}
+    return tuple(unit * n for n in sorted(kept))
+
+
+def _period(parts: Parts) -> int:
+    return PERIOD * lcm(*(part.block for part in parts))
 
 
 def _measure(grids: list[_Grid], board: Board) -> Iterable[tuple[int, ...]]:
