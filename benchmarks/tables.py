@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.ablation import BUDGETS, CELLS, TRAININGS
+from benchmarks.cycle_tables import CYCLE_TABLES
 from benchmarks.fault_table import faults
 from benchmarks.kernel_tables import KERNEL_TABLES
 from benchmarks.paper import PAPER
@@ -24,9 +25,11 @@ from tflm_reds.report.model import report_from_dict
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "docs/cycles.md",
     "docs/faults.md",
     "docs/governor.md",
     "docs/kernels.md",
+    "docs/latency.md",
     "docs/phones.md",
     "docs/plugin.md",
     "docs/results.md",
@@ -313,6 +316,7 @@ def litert_sizes() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    **CYCLE_TABLES,
     **KERNEL_TABLES,
     **PLUGIN_TABLES,
     "faults": faults,

@@ -1,7 +1,7 @@
 """Assemble the Report of a build from what its stages found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import mul
 from typing import Any
 
@@ -71,6 +71,7 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         optimize=facts.optimize,
         live_bytes=facts.program.live_sizes[-1],
         cost_unit=facts.tuning.unit,
+        energy=asdict(firmware.board.energy) if firmware.board.energy else None,
         ops=choices_of(facts.program, facts.tuning, facts.optimize),
         switch_instructions=max(switches),
         stack_bytes=run.stack_bytes,

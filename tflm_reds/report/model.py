@@ -126,6 +126,7 @@ class Report:
         live_bytes: what the full network's tensors need in RAM at one time, at least; the arena
             adds scratch and alignment.
         cost_unit: of the costs of the ops' candidates; None: nothing was measured.
+        energy: the board's voltage and interval of the current, which the modelled energy is of.
         silicon: where `cycles_silicon` come from; None: no board was read.
     """
 
@@ -144,6 +145,7 @@ class Report:
     live_bytes: int | None = None
     optimize: str = "speed"
     cost_unit: str | None = None
+    energy: Mapping[str, Any] | None = None
     ops: tuple[OpChoice, ...] = ()
     relinked: bool = False
     silicon: SiliconRun | None = None

@@ -77,9 +77,16 @@ def _legend(report: Report) -> str:
     )  # fmt: skip
     return (
         "Accuracy: measured on the host-compiled C, whole test set. Instructions: simulated, "
-        "exact. Cycles, ms and uJ: modelled, an interval, never measured. Arena and flash: those "
-        f"of an image cut to subnets 0..k. Switch: {switch}.{silicon}"
+        f"exact. Cycles, ms and uJ: modelled, an interval, never measured{_energy(report)}. "
+        f"Arena and flash: those of an image cut to subnets 0..k. Switch: {switch}.{silicon}"
     )
+
+
+def _energy(report: Report) -> str:
+    if not report.energy:
+        return ""
+    low, high = report.energy["active_current_ma"]
+    return f"; energy at {report.energy['voltage_v']:g} V and {low:g} to {high:g} mA"
 
 
 def _widths(report: Report) -> str:
