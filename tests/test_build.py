@@ -1,5 +1,6 @@
 """`python -m tflm_reds.build` as a user runs it: the whole story, and every kind of bad input."""
 
+import dataclasses
 import json
 import os
 import re
@@ -14,11 +15,11 @@ import pytest
 from fake_program import fake_program
 from keras_models import data, make
 
-from tflm_reds import build, device, stages
+from tflm_reds import build, device, gate, stages
 from tflm_reds.codegen import toolchain
 from tflm_reds.codegen.governor.files import worthwhile
 from tflm_reds.device_options import DeviceOptions
-from tflm_reds.errors import QuantizationError
+from tflm_reds.errors import DataError, GrowthError, QuantizationError
 from tflm_reds.options import BuildOptions
 from tflm_reds.report import Report
 from tflm_reds.report.costs import subnet_costs
@@ -329,3 +330,28 @@ def test_default_story_end_to_end(tmp_path):
     report = Report.load(tmp_path / "digits" / "report.json")
     for subnet in report.subnets:
         assert abs(subnet.accuracy_int8 - subnet.accuracy_float) < 0.02
+    check_own_budgets(report)
+
+
+def check_own_budgets(report):
+    """What the default network takes does not grow; planned widths do not depend on training."""
+    gates = [gate.Gate.load(path) for path in sorted((ROOT / "tests" / "budgets").glob("*.toml"))]
+    mine = [one for one in gates if one.toolchain == report.toolchain]
+    if not mine:
+        pytest.skip(f"tests/budgets has no budgets for {report.toolchain}")
+    gate.check(mine[0], report)
+
+
+def test_budgets_of_a_build(workspace, built, capsys):
+    """--check fails with a table and its own status; a file that is none fails before the work."""
+    report = Report.load(built / "report.json")
+    less = dataclasses.replace(report.subnets[0], arena_bytes=report.subnets[0].arena_bytes - 8)
+    smaller = dataclasses.replace(report, model="gated", subnets=(less, *report.subnets[1:]))
+    path, updated = workspace / "budgets.toml", workspace / "updated.toml"
+    gate.update(path, smaller)
+    flags = ("--quiet", "--check", path, "--update-budgets", updated)
+    assert run(workspace, *flags, out="gated") == GrowthError.exit_code
+    assert re.search(r"\| 0 \| arena_bytes \| \d+ \| \d+ \| \+", capsys.readouterr().err)
+    gate.check(gate.Gate.load(updated), Report.load(workspace / "gated" / "report.json"))
+    path.write_text(path.read_text().replace("arena_bytes = 0.0", "arena_bytes = -1"))
+    fail(workspace, capsys, DataError.exit_code, "arena_bytes = -1 is no budget", "--check", path)

@@ -21,6 +21,8 @@ from tflm_reds.network_costs import network_costs
 from tflm_reds.plan import Plan
 from tflm_reds.profiling import full_network, profile
 from tflm_reds.quantization import quantize
+from tflm_reds.report import SubnetRow
+from tflm_reds.report.times import time_notes
 
 BOARD = "nano33ble"
 
@@ -164,3 +166,19 @@ def test_a_time_that_no_widths_keep(profiled):
     model, table = profiled
     with pytest.raises(PlanError, match=r"allows 20,\d+ ns.*layer 'conv1' takes"):
         reds.nest(model, data(model, 40), budgets_ms=[0.0206], latency=table)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((1.0, 5.0), "budget of 5 ms of subnet 0 is kept: the image takes at most 5.000"),
+        ((1.0, 5.1), "is EXCEEDED: the image may take 5.100"),
+        (None, "its time is not modelled"),
+    ],
+)
+def test_the_report_tells_whether_a_build_keeps_its_times(interval, verdict):
+    plan = Plan.from_widths([{"a": 1}, {"a": 2}], [1, 2], [0.5, 1.0])
+    plan = replace(plan, limits=(Budget(ms=5.0), Budget(macs=1.0)))
+    rows = [SubnetRow(0, 0.5, {"a": 1}, ms_modelled=interval), SubnetRow(1, 1.0, {"a": 2})]
+    (note,) = time_notes(plan, rows)
+    assert verdict in note

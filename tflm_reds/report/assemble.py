@@ -13,6 +13,7 @@ from tflm_reds.plan import Plan
 from tflm_reds.report.choices import choices_of
 from tflm_reds.report.flash import flash_parts
 from tflm_reds.report.model import PlanFacts, Report, SubnetRow
+from tflm_reds.report.times import time_notes
 from tflm_reds.sim.cycles import CycleEstimate
 from tflm_reds.sim.protocol import RunResult
 
@@ -59,6 +60,7 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
     """One row for each subnet and what they share."""
     firmware, run = facts.firmware, facts.run
     switches = {subnet.switch_instructions for subnet in run.subnets}
+    rows = tuple(_row(plan, facts, k) for k in range(plan.subnet_count))
     return Report(
         model=facts.program.name,
         board=firmware.board.name,
@@ -66,7 +68,7 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         seed=facts.seed,
         build_hash=firmware.build,
         plan=PlanFacts(plan.status, plan.gap, plan.seconds, plan.direction, plan.objective),
-        subnets=tuple(_row(plan, facts, k) for k in range(plan.subnet_count)),
+        subnets=rows,
         flash_bytes=flash_parts(firmware),
         optimize=facts.optimize,
         live_bytes=facts.program.live_sizes[-1],
@@ -78,7 +80,7 @@ def assemble(plan: Plan, facts: BuildFacts) -> Report:
         arena_used_bytes=run.arena_bytes,
         ram_bytes=firmware.ram_bytes,
         relinked=any(run.relinked for run in facts.runs.values()),
-        notes=(facts.tuning.note, *facts.notes),
+        notes=(facts.tuning.note, *time_notes(plan, rows), *facts.notes),
         versions=facts.versions,
     )
 
