@@ -3,9 +3,10 @@
     python -m benchmarks.arena [NETWORK ...]
 
 Each network is nested untrained (25, 50, 75 and 100 % of the MACs, random importance: an arena
-depends on the widths alone) and lowered for an image cut to each subnet. TFLM's arena is that of
-the full network as a stock `.tflite` in the tflite-micro wheel on this 64-bit host, whose
-structures are larger than a microcontroller's. Rows go into docs/results/arena.json.
+depends on the widths alone) and lowered for an image cut to each subnet. TFLM's arenas are those of
+the full network as a stock `.tflite`, and of all subnets with our custom ops, in the tflite-micro
+wheel on this 64-bit host, whose structures are larger than a microcontroller's. Rows go into
+docs/results/arena.json.
 """
 
 import argparse
@@ -28,8 +29,9 @@ from tflm_reds.nesting import plan_graph
 from tflm_reds.quantization import check_int8_form, quantize
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.score import Scores
-from tflm_reds.tflite_io import write_stock_model
-from tflm_reds.tflm import Interpreter
+from tflm_reds.tflm_verify import arena_bytes as arena_bytes_in_tflm
+from tflm_reds.tflm_verify import write_models
+from tflm_reds.tflm_wheel import find_wheel
 from tflm_reds.zoo import ZOO, load_zoo
 
 BUDGETS = (0.25, 0.5, 0.75)
@@ -54,12 +56,14 @@ def quantized(name: str) -> QuantizedNet:
     return quantize(NestedModel.from_weights(graph, weights, plan), x, name)
 
 
-def tflm_arena(net: QuantizedNet) -> int:
-    """Bytes that TFLM allocates for the full network on this host."""
+def tflm_arenas(net: QuantizedNet) -> dict[str, int]:
+    """Bytes that TFLM allocates on this host: for the full network, and for all subnets."""
+    wheel = find_wheel()
     with tempfile.TemporaryDirectory() as folder:
-        path = write_stock_model(net.slice(net.subnet_count - 1), Path(folder) / "full.tflite")
-        with Interpreter(path) as interpreter:
-            return interpreter.arena_bytes
+        models = {goal: write_models(net, Path(folder) / goal, goal) for goal in SLACK}
+        full = arena_bytes_in_tflm(models["ram"].full, wheel)
+        reds = {f"tflm_reds_{g}": arena_bytes_in_tflm(m.reds, wheel) for g, m in models.items()}
+    return {"tflm_host": full, **reds}
 
 
 def without_scratch(program: Program) -> int:
@@ -71,16 +75,16 @@ def without_scratch(program: Program) -> int:
 def rows_of(name: str, command: str) -> Iterator[dict]:
     """A row for each subnet."""
     net = quantized(name)
+    tflm = tflm_arenas(net)
     programs = {goal: lower(net, goal) for goal in SLACK}
     for k in range(net.subnet_count):
-        full = k == net.subnet_count - 1
         yield {
             "name": name,
             "subnet": k,
             "live_bytes": programs["ram"].live_sizes[k],
             "tensor_bytes": without_scratch(lower(net.keep(range(k + 1)))),
             **{goal: arena_bytes(program, k) for goal, program in programs.items()},
-            "tflm_host": tflm_arena(net) if full else None,
+            **(tflm if k == net.subnet_count - 1 else dict.fromkeys(tflm)),
             "seed": SEED,
             "versions": versions("keras", "tensorflow", "numpy"),
             "command": command,

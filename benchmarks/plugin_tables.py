@@ -1,4 +1,4 @@
-"""Tables of docs/plugin.md, from docs/results/plugin.json."""
+"""Tables of docs/plugin.md: what the custom ops cost, and that they give the same bytes."""
 
 from benchmarks.rows import read_rows, table
 
@@ -74,7 +74,39 @@ def plugin_switch() -> str:
     return table([*header, "second", "first less second"], rows)
 
 
+def tflm_arena() -> str:
+    """The arenas of both model forms in TFLM's interpreter."""
+    sizes = ("tflm_host", "tflm_reds_ram", "tflm_reds_speed")
+    rows = [
+        [row["name"], *(f"{row[size]:,}" for size in sizes)]
+        for row in read_rows("arena")
+        if row["tflm_host"] is not None
+    ]
+    return table(["network", "model_full B", "model_reds, ram B", "model_reds, speed B"], rows)
+
+
+def golden() -> str:
+    """Random switches in TFLM's interpreter, wheel by wheel."""
+    rows = [
+        [
+            row["name"],
+            row["wheel"],
+            row["abi"],
+            " + ".join(map(str, row["invocations"])),
+            row["switches"],
+            row["real_inputs"],
+            f"{row['compared_bytes']:,}",
+            row["differing_bytes"],
+        ]
+        for row in read_rows("golden")
+    ]
+    header = ["network", "tflite-micro", "ABI", "invocations of each subnet", "switches"]
+    return table([*header, "real inputs", "bytes compared", "differing"], rows)
+
+
 PLUGIN_TABLES = {
+    "golden": golden,
+    "tflm_arena": tflm_arena,
     "plugin_flash": plugin_flash,
     "plugin_subnets": plugin_subnets,
     "plugin_switch": plugin_switch,

@@ -89,10 +89,12 @@ def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def test_file_is_aligned_deterministic_and_named(tmp_path):
-    net = NETS["every_op_0"].slice(0)
-    content = write_stock_model(net, tmp_path / "a.tflite").read_bytes()
-    assert content == write_stock_model(net, tmp_path / "b.tflite").read_bytes()
+@pytest.mark.parametrize("write", [write_stock_model, write_reds_model])
+def test_file_is_aligned_deterministic_and_named(write, tmp_path):
+    net = NETS["every_op_0"]
+    net = net.slice(0) if write is write_stock_model else net
+    content = write(net, tmp_path / "a.tflite").read_bytes()
+    assert content == write(net, tmp_path / "b.tflite").read_bytes()
     assert content[4:8] == b"TFL3"
     model = tflite.Model.GetRootAs(content)
     buffers = [model.Buffers(i) for i in range(model.BuffersLength())]

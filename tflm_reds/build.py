@@ -35,7 +35,8 @@ results, in --out:
   src/                        the C sources: copy them into your firmware; start at reds.h
   firmware/                   the bare-metal image for the board, a Renode suite that runs it, and
                               where the board has an Arduino core, a sketch that does the same
-  tflm/                       a .tflite with custom ops for TensorFlow Lite Micro
+  tflm/                       for TensorFlow Lite Micro: model_reds.tflite, all subnets with custom
+                              ops; model_full.tflite, the full subnet with stock ops
   litert/                     --target litert: a plain .tflite of each subnet, float32 and int8
   packages/                   --package: libraries for Arduino, PlatformIO, CMake, ESP-IDF, Zephyr
 """

@@ -1,7 +1,7 @@
 """The stages of a build, from a Keras model to a Report: each a function between plain objects."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -153,8 +153,7 @@ def measure(
     with progress.stage(f"Compare all implementations on {len(x)} inputs per subnet"):
         implementations = {"host": lambda x: host_outputs(net, host, x)}
         implementations |= {name: outputs_in(name, firmware) for name in runs}
-        if options.tflm:
-            implementations |= _tflm_implementations(net, folder, notes)
+        implementations |= _tflm_implementations(net, folder / "tflm", options, notes)
         differences = verify(net, x, implementations)
         progress.say(f"zero differing bytes: {', '.join(['numpy', *differences])}")
     with progress.stage("Renode suite"):
@@ -259,23 +258,21 @@ def host_outputs(net: QuantizedNet, host: HostLibrary, x: np.ndarray) -> np.ndar
 
 
 def _tflm_implementations(
-    net: QuantizedNet, folder: Path, notes: list[str]
-) -> dict[str, Implementation]:
-    """TFLM's own interpreter, where its wheel and the extra `tflm` can be had."""
+    net: QuantizedNet, folder: Path, options: BuildOptions, notes: list[str]
+) -> Mapping[str, Implementation]:
+    """Write TFLM's models; its own interpreter, where wheel and the extra `tflm` can be had."""
     try:
-        from tflm_reds import tflm_verify
-        from tflm_reds.tflite_io import write_reds_model
-        from tflm_reds.tflm_wheel import find_wheel
+        from tflm_reds.tflm_verify import arena_note, implementations, write_models
 
-        model = write_reds_model(net, folder / "tflm" / f"{net.name}.tflite")
-        wheel = find_wheel()
+        models = write_models(net, folder, options.optimize)
+        if not options.tflm:
+            return {}
+        found = implementations(net, models)
+        notes.append(arena_note(models))
     except ToolchainError as error:
         notes.append(f"Not compared with TFLM: {error}")
         return {}
-    return {
-        "tflm_sliced": tflm_verify.sliced_models(net, wheel),
-        "tflm": tflm_verify.custom_ops(net, model, wheel),
-    }
+    return found
 
 
 def _version(package: str) -> str:

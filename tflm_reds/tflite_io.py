@@ -18,12 +18,16 @@ Part = tuple[OperatorSpec, list[TensorSpec]]
 """An operator and its constants."""
 
 
-def write_stock_model(net: QuantizedNet, path: str | Path) -> Path:
+def write_stock_model(net: QuantizedNet, path: str | Path, per_tensor_dense: bool = False) -> Path:
     """Write a net of one subnet as a plain int8 .tflite of batch 1, stock ops only.
 
     Args:
         net: one subnet alone: `nested.slice(k)`.
         path: the file, written atomically; the same net gives the same bytes.
+        per_tensor_dense: one weight scale for each FULLY_CONNECTED instead of one for each output.
+            TFLM needs that before September 2024: it computed the other wrongly, without a word,
+            until May 2024, and refused it from then on. The weights are rounded anew, so outputs
+            differ a little from `net.run`.
 
     Raises:
         QuantizationError: if `net` holds several subnets, or an op without a stock form.
@@ -34,7 +38,9 @@ def write_stock_model(net: QuantizedNet, path: str | Path) -> Path:
             f"A stock .tflite holds one network, {net.name} has {net.subnet_count} subnets. "
             "Write net.slice(k) for each, or all in one with write_reds_model()."
         )
-    return write_bytes(path, serialize(_model(net, [stock_operator(net, op) for op in net.ops])))
+    return write_bytes(
+        path, serialize(_model(net, [stock_operator(net, op, per_tensor_dense) for op in net.ops]))
+    )
 
 
 def write_reds_model(

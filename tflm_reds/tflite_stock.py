@@ -13,9 +13,18 @@ _ACTIVATIONS = {"none": 0, "relu": 1, "relu6": 3}
 _WITHOUT_OPTIONS = ("PAD", "RELU", "RELU6", "RESHAPE", "PRELU", "HARD_SWISH")
 
 
-def stock_operator(net: QuantizedNet, op: QuantOp) -> tuple[OperatorSpec, list[TensorSpec]]:
-    """The stock operator of `op` and its constant inputs."""
-    constants = _weights(net, op) if op.is_linear else _arguments(net, op)
+def stock_operator(
+    net: QuantizedNet, op: QuantOp, per_tensor_dense: bool = False
+) -> tuple[OperatorSpec, list[TensorSpec]]:
+    """The stock operator of `op` and its constant inputs.
+
+    Args:
+        per_tensor_dense: gives the weights of a FULLY_CONNECTED one scale, rounded anew.
+    """
+    if op.kind == "FULLY_CONNECTED" and per_tensor_dense:
+        constants = _per_tensor_weights(net, op)
+    else:
+        constants = _weights(net, op) if op.is_linear else _arguments(net, op)
     inputs = (*op.inputs, *(tensor.name for tensor in constants))
     return OperatorSpec(op.kind, inputs, (op.output,), _options(net, op)), constants
 
@@ -34,6 +43,21 @@ def _weights(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
     return [
         TensorSpec(f"{op.name}/weights", weights.shape, weights, scales, axis=axis),
         TensorSpec(f"{op.name}/bias", op.biases[0].shape, op.biases[0], bias_scales),
+    ]
+
+
+def _per_tensor_weights(net: QuantizedNet, op: QuantOp) -> list[TensorSpec]:
+    """As `_weights`, of a FULLY_CONNECTED, with the smallest one scale that holds all weights."""
+    weights, bias = _weights(net, op)
+    old = np.asarray(weights.scales, np.float64)
+    real = weights.data * old[:, np.newaxis]
+    scale = np.float32(np.abs(real).max() / 127)
+    data = np.clip(np.rint(real / scale), -127, 127).astype(np.int8)
+    biases = np.rint(bias.data * old / scale).astype(np.int32)
+    bias_scale = np.float32(net.source(op).scale) * scale
+    return [
+        replace(weights, data=data, scales=(scale,)),
+        replace(bias, data=biases, scales=(bias_scale,)),
     ]
 
 

@@ -43,6 +43,8 @@ class Interpreter:
         wheel: an installed wheel or its version; default: the first pin that can be had.
         time_limit: seconds for each call; the process ends itself when they are over.
         arena_limit: bytes given to TFLM for its arena.
+        replace_stock: with `custom_ops`: our kernels also run the stock CONV_2D,
+            DEPTHWISE_CONV_2D and FULLY_CONNECTED.
 
     Raises:
         ModelError: if the file is missing, damaged, or refused by TFLM.
@@ -57,6 +59,7 @@ class Interpreter:
         wheel: Wheel | str | None = None,
         time_limit: int = 300,
         arena_limit: int = 16 << 20,
+        replace_stock: bool = False,
     ) -> None:
         self.wheel = wheel if isinstance(wheel, Wheel) else find_wheel(wheel)
         self._path = Path(model_path)
@@ -66,7 +69,7 @@ class Interpreter:
         try:
             if custom_ops is not None:
                 self._load_custom_ops(self._library(custom_ops))
-            self._load_model(content, arena_limit)
+            self._load_model(content, arena_limit, replace_stock)
         except BaseException:
             self.close()
             raise
@@ -164,12 +167,14 @@ class Interpreter:
         built = custom_ops == "build"
         return cached_custom_ops(self.wheel.abi) if built else Path(custom_ops).resolve()
 
-    def _load_model(self, content: bytes, arena_limit: int) -> None:
-        subnets = subnets_of_input(content)
+    def _load_model(self, content: bytes, arena_limit: int, replace_stock: bool) -> None:
+        options = (subnets_of_input(content), replace_stock)
         try:
-            self._shape = self._call("load_model", content, arena_limit, subnets)[1:]
+            self._shape = self._call("load_model", content, arena_limit, *options)[1:]
         except ModelError as error:
-            needed = self._arena_needed(content, subnets, arena_limit)
+            needed = None
+            if arena_limit < _LARGE_ARENA:
+                needed = self._arena_needed(content, *options)
             if needed is None:
                 raise
             raise ModelError(
@@ -177,12 +182,10 @@ class Interpreter:
                 f"64-bit host, arena_limit is {arena_limit:,}."
             ) from error
 
-    def _arena_needed(self, content: bytes, subnets: int | None, limit: int) -> int | None:
+    def _arena_needed(self, content: bytes, *options: Any) -> int | None:
         """Bytes of arena of a model that was refused; None if a large one is refused as well."""
-        if limit >= _LARGE_ARENA:
-            return None
         try:
-            self._call("load_model", content, _LARGE_ARENA, subnets)
+            self._call("load_model", content, _LARGE_ARENA, *options)
         except RedsError:
             return None
         return self.arena_bytes

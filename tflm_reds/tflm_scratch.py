@@ -5,13 +5,15 @@ from tflm_reds.codegen.passes.select_kernels import convolve_scratch
 from tflm_reds.errors import QuantizationError
 from tflm_reds.quantized import QuantizedNet
 
+_SLACK = SLACK | {"ram": 1.0}
+"""TFLM's structures are larger than ours: no room is left for what raises the arena a little."""
 _ALIGNMENT = 16  # of a tensor in TFLM's arena
 
 
 def convolution_scratch(net: QuantizedNet, optimize: str) -> dict[str, int]:
     """Bytes of scratch of each CONV_2D, by name: what is live and scratch stay below a limit.
 
-    The limit is SLACK[optimize] times what is live at most. TFLM keeps tensors at their full size
+    The limit is _SLACK[optimize] times what is live at most. TFLM keeps tensors at their full size
     and never puts an output over an input.
 
     Raises:
@@ -20,7 +22,7 @@ def convolution_scratch(net: QuantizedNet, optimize: str) -> dict[str, int]:
     if optimize not in SLACK:
         raise QuantizationError(f"optimize={optimize!r} is none of {', '.join(map(repr, SLACK))}.")
     live = _live_bytes(net)
-    limit = SLACK[optimize] * max(live)
+    limit = _SLACK[optimize] * max(live)
     chosen = {}
     for op, bytes_here in zip(net.ops, live, strict=True):
         if op.kind == "CONV_2D":

@@ -32,16 +32,22 @@ class Worker:
         self._custom_ops.reds_tflm_error.restype = ctypes.c_char_p
 
     def load_model(
-        self, content: bytes, arena_limit: int, subnet_count: int | None
+        self,
+        content: bytes,
+        arena_limit: int,
+        subnet_count: int | None = None,
+        replace_stock: bool = False,
     ) -> tuple[int, ...]:
         """Make the interpreter and allocate its tensors; returns the input's shape.
 
         Args:
             subnet_count: subnets of a model whose second input selects one, else None.
+            replace_stock: whether our kernels run the stock ops too.
         """
         self._subnet_count = subnet_count
         self._subnet = subnet_count and subnet_count - 1
         registerers = [] if self._custom_ops is None else ["reds_tflm_register"]
+        registerers += ["reds_tflm_replace_stock"] * replace_stock
         recording = self._runtime.PythonInterpreterConfig.kAllocationRecording
         arguments = (content, registerers, arena_limit, 0, recording, 0)
         try:

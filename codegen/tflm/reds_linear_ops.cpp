@@ -10,7 +10,7 @@
  * output   activations int8, full shape; the inactive channels hold the zero point
  *
  * Shapes never change at run time. One prepared node (OpData) serves every subnet. */
-#include "reds_op_data.h"
+#include "reds_linear_call.h"
 
 namespace tflite {
 namespace micro {
@@ -51,19 +51,6 @@ TfLiteStatus Prepare(Context* context, Node* node) {
   return kTfLiteOk;
 }
 
-/* What one kernel call needs besides OpData. */
-struct Call {
-  reds_context scratch;
-  reds_requantisation requantisation;
-  reds_dims input_dims;
-  reds_dims filter_dims;
-  reds_dims output_dims;
-  const int8_t* input;
-  const int8_t* weights;
-  const int32_t* bias;
-  int8_t* output;
-};
-
 /* The entries of `subnet` in a table; without sharing they begin at `first`. */
 template <typename T>
 const T* Entries(Context* context, Node* node, const OpData& data, InputIndex index,
@@ -87,13 +74,7 @@ Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) 
   call.weights = GetTensorData<int8_t>(GetEvalInput(context, node, kWeights));
   call.input = GetTensorData<int8_t>(GetEvalInput(context, node, kInput));
   call.output = GetTensorData<int8_t>(GetEvalOutput(context, node, 0));
-  call.input_dims = data.input;
-  call.filter_dims = data.filter;
-  call.output_dims = data.output;
-  call.input_dims.channels = data.options.inputs[subnet] * data.options.positions[0];
-  call.output_dims.channels = data.options.outputs[subnet];
-  call.filter_dims.channels =
-      data.kind == Kind::kDepthwise ? call.output_dims.channels : call.input_dims.channels;
+  SetCallDims(data, subnet, &call);
   return call;
 }
 
@@ -108,32 +89,6 @@ reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
   return reds_flatten_s8(&interleaved, input, &call->input_dims, buffer);
 }
 
-/* By its kind, so that a program without depthwise layers does not link their kernels. */
-template <Kind kind>
-reds_status RunConvolution(const OpData& data, const Call& call) {
-  const reds_conv_params params = ConvParams(data);
-  auto* kernel = kind == Kind::kDepthwise
-                     ? (data.kernel == Kernel::kDepthwise3x3 ? reds_depthwise_conv_3x3_s8
-                                                             : reds_depthwise_conv_s8)
-                 : data.kernel == Kernel::kConvolve1x1    ? reds_convolve_1x1_s8
-                 : data.kernel == Kernel::kConvolveNarrow ? reds_convolve_narrow_s8
-                                                          : reds_convolve_s8;
-  return kernel(&call.scratch, &params, &call.requantisation, &call.input_dims, call.input,
-                &call.filter_dims, call.weights, call.bias, &call.output_dims, call.output);
-}
-
-reds_status RunFullyConnected(MicroContext* micro, const OpData& data, Call* call) {
-  const reds_fc_params params = {-data.input_zero_point, data.output_zero_point,
-                                 data.options.activation, nullptr};
-  if (data.options.positions[0] > 1) {
-    const reds_status status = Flatten(micro, data, call);
-    if (status != REDS_OK) return status;
-  }
-  return reds_fully_connected_s8(&call->scratch, &params, &call->requantisation,
-                                 &call->input_dims, call->input, &call->filter_dims,
-                                 call->weights, call->bias, &call->output_dims, call->output);
-}
-
 template <Kind kind>
 TfLiteStatus Eval(Context* context, Node* node) {
   MicroContext* micro = GetMicroContext(context);
@@ -141,8 +96,8 @@ TfLiteStatus Eval(Context* context, Node* node) {
   const int32_t subnet = ActiveSubnet(context, node, data.options);
   if (subnet < 0) return kTfLiteError;
   Call call = MakeCall(context, node, data, subnet);
-  const reds_status status = kind == Kind::kFullyConnected ? RunFullyConnected(micro, data, &call)
-                                                           : RunConvolution<kind>(data, call);
+  reds_status status = data.options.positions[0] > 1 ? Flatten(micro, data, &call) : REDS_OK;
+  if (status == REDS_OK) status = RunKernel<kind>(data, call);
   return Finish(micro, status, data.output_zero_point, call.output_dims, call.output);
 }
 

@@ -28,17 +28,7 @@ bool IsCut(const Options& options, int32_t channels) {
 
 /* Whether `weights` are [rows, bytes of a row], packed as reds_block.h says; sets `filter`. */
 bool ReadPackedWeights(const TfLiteEvalTensor* weights, OpData* data) {
-  const Options& options = data->options;
-  const int32_t channels = data->input.channels;
-  const int32_t taps = options.kernel.height * options.kernel.width;
-  /* Each tap is a segment of its own: see segments_of in codegen/packing.py. */
-  const bool by_taps = taps > 1 && (channels > 4 || IsCut(options, channels));
-  const int32_t padded = (channels + 3) / 4 * 4;
-  const int64_t row_bytes =
-      by_taps ? static_cast<int64_t>(taps) * padded
-              : (static_cast<int64_t>(taps) * channels + 3) / 4 * 4;
-  data->filter = {options.kernel.height, options.kernel.width, channels,
-                  by_taps ? padded : channels};
+  const int64_t row_bytes = SetPackedFilter(data);
   const int* dims = weights->dims->data;
   return weights->dims->size == 2 && dims[0] == (data->output.channels + 1) / 2 * 2 &&
          dims[1] == row_bytes;
@@ -72,24 +62,6 @@ bool IsNarrow(const OpData& data) {
   const int32_t channels = data.input.channels;
   return channels <= 4 && options.kernel.width * channels == 4 && options.dilation.width == 1 &&
          !IsCut(options, channels);
-}
-
-Kernel ChooseKernel(const OpData& data) {
-  const Options& options = data.options;
-  switch (data.kind) {
-    case Kind::kConvolution:
-      if (IsPointwise(data)) return Kernel::kConvolve1x1;
-      return IsNarrow(data) ? Kernel::kConvolveNarrow : Kernel::kConvolve;
-    case Kind::kDepthwise:
-      return options.kernel.height == 3 && options.kernel.width == 3 &&
-                     options.stride.height <= 2 && options.stride.width <= 2 &&
-                     IsOne(options.dilation) && data.input.channels == data.output.channels
-                 ? Kernel::kDepthwise3x3
-                 : Kernel::kDepthwise;
-    case Kind::kFullyConnected:
-      break;
-  }
-  return Kernel::kFullyConnected;
 }
 
 /* Reads the full shapes; false if the tensors do not belong together. */
@@ -162,6 +134,37 @@ size_t LeastScratchBytes(const OpData& data, const reds_dims& filter, const reds
 size_t Larger(size_t a, size_t b) { return a > b ? a : b; }
 
 }  // namespace
+
+Kernel ChooseKernel(const OpData& data) {
+  const Options& options = data.options;
+  switch (data.kind) {
+    case Kind::kConvolution:
+      if (IsPointwise(data)) return Kernel::kConvolve1x1;
+      return IsNarrow(data) ? Kernel::kConvolveNarrow : Kernel::kConvolve;
+    case Kind::kDepthwise:
+      return options.kernel.height == 3 && options.kernel.width == 3 &&
+                     options.stride.height <= 2 && options.stride.width <= 2 &&
+                     IsOne(options.dilation) && data.input.channels == data.output.channels
+                 ? Kernel::kDepthwise3x3
+                 : Kernel::kDepthwise;
+    case Kind::kFullyConnected:
+      break;
+  }
+  return Kernel::kFullyConnected;
+}
+
+int64_t SetPackedFilter(OpData* data) {
+  const Options& options = data->options;
+  const int32_t channels = data->input.channels;
+  const int32_t taps = options.kernel.height * options.kernel.width;
+  /* Each tap is a segment of its own: see segments_of in codegen/packing.py. */
+  const bool by_taps = taps > 1 && (channels > 4 || IsCut(options, channels));
+  const int32_t padded = (channels + 3) / 4 * 4;
+  data->filter = {options.kernel.height, options.kernel.width, channels,
+                  by_taps ? padded : channels};
+  return by_taps ? static_cast<int64_t>(taps) * padded
+                 : (static_cast<int64_t>(taps) * channels + 3) / 4 * 4;
+}
 
 const char* ReadShapes(const Context* context, const Node* node, OpData* data) {
   if (data->options.input_count != 1 || !HasInputs(context, node, data->options, kInputCount) ||

@@ -37,6 +37,12 @@ struct OpData {
  * what is wrong, or null. The kernels rely on it: after this no subnet reaches beyond a tensor. */
 const char* ReadShapes(const Context* context, const Node* node, OpData* data);
 
+/* The kernel for these shapes and options. */
+Kernel ChooseKernel(const OpData& data);
+
+/* Sets `filter` for packed weights of these shapes; returns the bytes of a row. */
+int64_t SetPackedFilter(OpData* data);
+
 /* The parameters of a convolution's kernel. */
 reds_conv_params ConvParams(const OpData& data);
 

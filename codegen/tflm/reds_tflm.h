@@ -61,6 +61,20 @@ Registration RegisterAveragePool();
 Registration RegisterMean();
 Registration RegisterPad();
 
+/* Our kernels under the stock ops of any int8 model of batch 1, such as model_full.tflite:
+ *   resolver.AddConv2D(reds::RegisterStockConvolution()); */
+Registration RegisterStockConvolution();
+Registration RegisterStockDepthwiseConvolution();
+Registration RegisterStockFullyConnected();
+
+/* Adds these three to a MicroMutableOpResolver; false if it is full or has one already. */
+template <class Resolver>
+bool AddStockOps(Resolver& resolver) {
+  return resolver.AddConv2D(RegisterStockConvolution()) == kTfLiteOk &&
+         resolver.AddDepthwiseConv2D(RegisterStockDepthwiseConvolution()) == kTfLiteOk &&
+         resolver.AddFullyConnected(RegisterStockFullyConnected()) == kTfLiteOk;
+}
+
 struct NamedOp {
   const char* name; /* in the model file */
   Registration (*make)();

@@ -36,6 +36,17 @@ struct TfLiteIntArray {
   int data[];
 };
 
+struct TfLiteFloatArray {
+  int size;
+  float data[];
+};
+
+struct TfLiteAffineQuantization {
+  TfLiteFloatArray* scale;
+  TfLiteIntArray* zero_point;
+  int32_t quantized_dimension;
+};
+
 struct TfLiteQuantizationParams {
   float scale;
   int32_t zero_point;
