@@ -158,6 +158,13 @@ def test_python_counter_where_no_compiler_is(tiny, monkeypatch, tmp_path):
         compiled_counter._library.cache_clear()
 
 
+def test_two_ops_of_one_name_are_refused(tmp_path, monkeypatch):
+    source = tiny_model.SOURCE.replace('{"sum",', '{"scale",')
+    monkeypatch.setattr(tiny_model, "SOURCE", source)
+    with pytest.raises(SimulationError, match=r"Two ops of tiny .* share a name"):
+        UnicornSession(build(tmp_path))
+
+
 def test_accesses_in_it_blocks_do_not_disturb_the_run(tmp_path):
     # Unicorn issue 2309: a memory hook inside an IT block made the next branch fault.
     statement = (
