@@ -1,6 +1,8 @@
 """NestedModel: slices equal stand-alone models, per-subnet logs, save and load, callbacks."""
 
 import itertools
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -105,6 +107,18 @@ def test_save_and_load_round_trip(task, tmp_path):
     for a, b in zip(nested.predict(x, verbose=0), loaded.predict(x, verbose=0), strict=True):
         np.testing.assert_array_equal(a, b)
     loaded.fit(x, y, epochs=1, verbose=0)  # still compiled, optimizer state restored
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import keras, tflm_reds, sys; keras.models.load_model(sys.argv[1])",
+        "import sys; from tflm_reds.keras_reader import load_model; load_model(sys.argv[1])",
+    ],
+)
+def test_a_fresh_process_loads_a_saved_model(code, task, tmp_path):
+    nested_model(task).save(tmp_path / "nested.keras")
+    subprocess.run([sys.executable, "-c", code, tmp_path / "nested.keras"], check=True)
 
 
 def test_csv_logger_sees_every_subnet(task, tmp_path):

@@ -1,6 +1,7 @@
 """tflm_reds: one int8 Keras model that resizes itself at run time on a microcontroller."""
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,8 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'tflm_reds' has no attribute {name!r}")
+
+
+if "keras" in sys.modules:
+    # So that keras.models.load_model knows the classes of a nested model that was saved.
+    importlib.import_module("tflm_reds.nested_model")

@@ -3,6 +3,7 @@
 Fused activations and separable convolutions become nodes of their own; Dropout disappears.
 """
 
+import importlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,8 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     """
     if not Path(path).is_file():
         raise ModelError(f"There is no model file {path}. Save one with model.save('name.keras').")
+    # Keras must know the classes of a nested model; that module needs this one.
+    importlib.import_module("tflm_reds.nested_model")
     try:
         return load_legacy(Path(path)) if is_legacy(Path(path)) else keras.models.load_model(path)
     except ModelError:
