@@ -54,6 +54,11 @@ def built(workspace):
     return workspace / "built"
 
 
+def test_both_models_for_tflm_are_written_even_without_its_wheel(built):
+    names = {path.name for path in (built / "tflm").iterdir()}
+    assert names == {"model_reds.tflite", "model_full.tflite"}
+
+
 def test_the_package_holds_the_builds_sources_and_samples(built):
     package = built / "packages" / "cmake" / "built_model"
     names = {path.name for path in (built / "src").iterdir()}
