@@ -84,6 +84,11 @@ def profile(
     executor = _executor_cycles(image)
     layers: dict[str, LayerTimes] = {}
     for grid, cycles in zip(grids, _measure(grids, known), strict=True):
+        if not cycles:
+            raise PlanError(
+                f"The kernel of layer {grid.layer!r} refuses some of its widths: it cannot be "
+                "profiled. Plan by MACs, RAM and flash."
+            )
         table = (np.reshape(cycles, (len(grid.inputs), -1)) + executor) * milliseconds
         if grid.layer in layers:  # a sum of many tensors is several ops
             table = table + np.array(layers[grid.layer].ms)

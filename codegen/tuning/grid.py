@@ -19,13 +19,16 @@ def at_widths(program: Program, op: Op, points: Sequence[tuple[int, int]]) -> Pr
     """
     target = program.edges[op.target]
     outputs = tuple(output for _, output in points)
-    edges = {op.target: replace(target, channels=outputs)}
+    edges = {name: program.edges[name] for name in (*op.sources, op.target)}
     for name in op.sources:
-        source = program.edges[name]
-        inputs = tuple(source.stride * output // target.stride for output in outputs)
+        source = edges[name]
+        inputs = tuple(max(1, source.stride * output // target.stride) for output in outputs)
         if op.kind in TWO_WAY:
             inputs = tuple(i for i, _ in points)
-        edges[name] = replace(source, channels=tuple(max(1, i) for i in inputs))
+        edges[name] = replace(source, channels=inputs)
+    if op.kind == "CONCATENATION":  # the shares are rounded down
+        outputs = tuple(map(sum, zip(*(edges[name].channels for name in op.sources), strict=True)))
+    edges[op.target] = replace(target, channels=outputs)
     op = replace(
         op,
         tables=tuple(_prefix(op.tables[-1], n) for n in outputs) if op.tables else (),
