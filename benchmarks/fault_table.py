@@ -8,6 +8,7 @@ MUST = "must catch"
 BY_SUITE = "by its suite"  # the generated Robot Framework suite fails; not run here
 HEADER = ["fault", "on", "before a run", "Unicorn", "QEMU", "Renode"]
 
+MUST_IF_RUN = "must catch when it runs"
 WRITABLE = "cannot (the code memory of its machines can be written)"
 CORRECT = "cannot happen (the core does it)"
 LATER = "cannot (needs a run)"
@@ -74,6 +75,8 @@ IN_THE_IMAGE = (
 """Mistakes of the running program."""
 
 AROUND_THE_IMAGE = (
+    FaultRow("forbidden encodings", M0_PLUS, MUST_IF_RUN, MUST_IF_RUN, _NO_RENODE, build=MUST),
+    FaultRow("corrupted weights", M4),
     FaultRow("truncated ELF", renode=MUST),
     FaultRow("simulator hangs", unicorn=IN_PYTHON, renode=MUST),
     FaultRow("simulator is killed", unicorn=IN_PYTHON, renode=MUST),

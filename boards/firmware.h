@@ -27,6 +27,9 @@ void console_write(const char *text, uint32_t length);
 void firmware_exit(int32_t failures) __attribute__((noreturn));
 void firmware_halt(void) __attribute__((noreturn));
 
+/* crc32.c */
+uint32_t firmware_crc32(const void *data, uint32_t count);
+
 #define MEMORY_PAINT 0xA5u /* what is still so was never written */
 
 /* stack.c: the high-water mark of linker.ld's stack. */

@@ -22,16 +22,6 @@ __attribute__((noinline)) reds_status firmware_invoke(int32_t subnet) {
   return status;
 }
 
-/* CRC-32 of zlib, PNG and Ethernet. */
-static uint32_t crc32(const int8_t *bytes, int32_t count) {
-  uint32_t crc = 0xFFFFFFFFu;
-  for (int32_t i = 0; i < count; i++) {
-    crc ^= (uint8_t)bytes[i];
-    for (int32_t bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
-  }
-  return ~crc;
-}
-
 static int32_t largest(const int8_t *values, int32_t count) {
   int32_t best = 0;
   for (int32_t i = 1; i < count; i++) {
@@ -52,7 +42,7 @@ static run run_sample(int32_t subnet, int32_t sample) {
   const uint32_t start = cycle_counter_read();
   const reds_status status = firmware_invoke(subnet);
   run result = {.cycles = cycle_counter_read() - start};
-  result.crc = crc32(firmware_output, FIRMWARE_OUTPUT_BYTES);
+  result.crc = firmware_crc32(firmware_output, FIRMWARE_OUTPUT_BYTES);
   result.failed = status != REDS_OK || result.crc != firmware_expected[subnet][sample] ||
                   firmware_state.active != subnet;
   return result;

@@ -12,9 +12,14 @@
 extern uint32_t firmware_data_start[], firmware_data_end[];
 extern const uint32_t firmware_data_load[];
 extern uint32_t firmware_bss_start[], firmware_bss_end[];
+extern const uint8_t firmware_image_start[], firmware_image_end[];
+
+/* CRC-32 from firmware_image_start to the end; the build writes it here when all is linked. */
+__attribute__((section(".checksum"), used)) static const volatile uint32_t firmware_checksum = 0;
 
 void Reset_Handler(void) __attribute__((noreturn));
 static void fault_entry(void);
+static int image_is_whole(void);
 
 #if __ARM_ARCH_ISA_THUMB == 1
 #define SYSTICK_ENTRY cycle_counter_wrapped
@@ -42,7 +47,19 @@ void Reset_Handler(void) {
   for (uint32_t *word = firmware_bss_start; word < firmware_bss_end; word++) *word = 0;
   if (firmware_console != CONSOLE_SEMIHOSTING) chip_start();
   record_start();
-  firmware_exit(main());
+  firmware_exit(image_is_whole() ? main() : 1);
+}
+
+/* Weights, tables and code are what was built. */
+static int image_is_whole(void) {
+  const uint32_t size = (uint32_t)(firmware_image_end - firmware_image_start);
+  const uint32_t crc = firmware_crc32(firmware_image_start, size);
+  if (crc == firmware_checksum) return 1;
+  record_begin("CORRUPT");
+  record_hex("crc", crc);
+  record_hex("expected", firmware_checksum);
+  record_end();
+  return 0;
 }
 
 /* The stack pointer may be what is broken, so the report runs on a stack of its own. */

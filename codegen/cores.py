@@ -28,6 +28,11 @@ class Core:
         return "__ARM_FP" in self.macros
 
     @property
+    def is_armv6m(self) -> bool:
+        """Whether it has only the small instruction set of the Cortex-M0 and M0+."""
+        return self.name.startswith("cortex-m0")
+
+    @property
     def has_dsp(self) -> bool:
         """Whether SMLAD and its family exist."""
         return "__ARM_FEATURE_DSP" in self.macros

@@ -12,6 +12,8 @@ import numpy as np
 
 from tflm_reds.boards import schema
 from tflm_reds.boards.schema import Board
+from tflm_reds.codegen.checksum import write_checksum
+from tflm_reds.codegen.encodings import check_encodings
 from tflm_reds.codegen.rendering import render
 from tflm_reds.codegen.toolchain import Compiler, compile_objects, link_image, target_compiler
 from tflm_reds.errors import BoardError, DataError
@@ -20,7 +22,8 @@ from tflm_reds.quantized import QuantizedNet
 from tflm_reds.sim.elf import Elf
 
 RUNTIME_SOURCES = (
-    "startup.c", "console.c", "record.c", "stack.c", "cycle_counter.c", "memory.c", "arithmetic.c"
+    "startup.c", "console.c", "record.c", "stack.c", "cycle_counter.c", "crc32.c", "memory.c",
+    "arithmetic.c",
 )  # fmt: skip
 MAIN = schema.FOLDER / "main.c"
 RAM_SECTIONS = (".stack", ".noinit", ".data", ".bss")
@@ -164,7 +167,9 @@ def _link(firmware: Firmware, sizes: Sequence[SubnetSize] = ()) -> Firmware:
     board, script = firmware.board, firmware.elf.with_name("linker.ld")
     with atomic_path(firmware.elf) as temporary:
         link_image(firmware.objects, temporary, board.core_features, script, firmware.compiler)
+        write_checksum(temporary)
         elf = Elf.load(temporary)
+        check_encodings(elf, board.core_features)
         flash_bytes = len(elf.flash_image(board.image_origin))
         linked = replace(firmware, flash_bytes=flash_bytes, ram_bytes=_ram_bytes(elf, board))
         _check_fits(linked, sizes)

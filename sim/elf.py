@@ -1,9 +1,10 @@
 """The parts of an ELF image that simulators and size checks need."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
@@ -35,12 +36,15 @@ class Elf:
         segments: (load address, content) of what is written to flash.
         sections: (address, size in bytes) of each allocated section.
         symbols: functions and objects, static ones too, by address.
+        markers: (address, whether code begins there, else constants), by address: the "mapping
+            symbols" of the Arm ABI, which are set within code.
     """
 
     path: Path
     segments: tuple[tuple[int, bytes], ...]
     sections: Mapping[str, tuple[int, int]]
     symbols: tuple[Symbol, ...]
+    markers: tuple[tuple[int, bool], ...]
 
     @classmethod
     def load(cls, path: str | Path) -> "Elf":
@@ -71,7 +75,8 @@ class Elf:
             raise ValueError("its segments are cut off")
         allocated = [section for section in file.iter_sections() if section["sh_flags"] & 2]
         sections = {s.name: (s["sh_addr"], s["sh_size"]) for s in allocated}
-        return cls(path, segments, sections, tuple(sorted(_symbols(file), key=_by_address)))
+        symbols = tuple(sorted(_symbols(file), key=_by_address))
+        return cls(path, segments, sections, symbols, tuple(sorted(_markers(file))))
 
     @cached_property
     def _by_name(self) -> dict[str, Symbol]:
@@ -104,6 +109,11 @@ class Elf:
                 return f"{symbol.name}+{address - symbol.address:#x}"
         return f"{address:#010x}"
 
+    def is_constant(self, address: int) -> bool:
+        """Whether there is a constant among the code at `address`."""
+        index = bisect_right(self.markers, (address, True)) - 1
+        return index >= 0 and not self.markers[index][1]
+
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the image as written to flash.
 
@@ -122,6 +132,21 @@ class Elf:
             text += self.read(address + len(text), 1)
         return text[:-1].decode("ascii")
 
+    def patched(self, address: int, data: bytes) -> bytes:
+        """The whole file with other bytes at an address of flash.
+
+        Raises:
+            SimulationError: if the image holds nothing there.
+        """
+        self.read(address, len(data))
+        content = bytearray(self.path.read_bytes())
+        for segment in ELFFile(BytesIO(content)).iter_segments("PT_LOAD"):
+            offset = address - segment["p_paddr"]
+            if 0 <= offset < segment["p_filesz"]:
+                start = segment["p_offset"] + offset
+                content[start : start + len(data)] = data
+        return bytes(content)
+
     @property
     def flash_start(self) -> int:
         """Lowest address of what is written to flash."""
@@ -138,10 +163,9 @@ class Elf:
 
 
 def _symbols(file: ELFFile) -> list[Symbol]:
-    tables = [s for s in file.iter_sections() if isinstance(s, SymbolTableSection)]
     symbols = []
     source = ""
-    for entry in (entry for table in tables for entry in table.iter_symbols()):
+    for entry in _entries(file):
         kind, binding = entry["st_info"]["type"], entry["st_info"]["bind"]
         if kind == "STT_FILE":
             source = entry.name
@@ -151,6 +175,17 @@ def _symbols(file: ELFFile) -> list[Symbol]:
             file = source if binding == "STB_LOCAL" else ""
             symbols.append(Symbol(entry.name, address, entry["st_size"], is_function, file))
     return symbols
+
+
+def _markers(file: ELFFile) -> Iterator[tuple[int, bool]]:
+    for entry in _entries(file):
+        if entry.name[:2] in ("$t", "$d") and entry["st_info"]["type"] == "STT_NOTYPE":
+            yield entry["st_value"] & ~1, entry.name[1] == "t"
+
+
+def _entries(file: ELFFile) -> Iterator:
+    tables = [s for s in file.iter_sections() if isinstance(s, SymbolTableSection)]
+    return (entry for table in tables for entry in table.iter_symbols())
 
 
 def _by_address(symbol: Symbol) -> tuple[int, int]:

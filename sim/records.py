@@ -28,7 +28,10 @@ NO_FRAME = 0  # the pc that startup.c reports when the stack pointer was outside
 
 @dataclass(frozen=True)
 class Record:
-    """One line: its kind (BOOT, RESULT, SWITCH, STACK, ARENA, FAULT, DONE) and its values."""
+    """One line: its kind and its values.
+
+    Kinds: BOOT, RESULT, SWITCH, STACK, ARENA, DONE; when something is wrong, CORRUPT or FAULT.
+    """
 
     kind: str
     values: Mapping[str, str]
@@ -111,6 +114,12 @@ def check_records(
     """
     if fault := find_record(records, "FAULT"):
         raise SimulationError(f"The firmware reported a fault: {describe_fault(fault, locate)}.")
+    if corrupt := find_record(records, "CORRUPT"):
+        crc, expected = map(corrupt.hexadecimal, ("crc", "expected"))
+        raise SimulationError(
+            f"The image in flash is damaged: its CRC-32 is {crc:08x}, not {expected:08x} as built. "
+            "Weights, tables or code are not those of the build; load it again."
+        )
     boot, done = find_record(records, "BOOT"), find_record(records, "DONE")
     if boot is None or boot.values.get("build") != build:
         found = "none" if boot is None else f"build {boot.values.get('build')}"

@@ -7,13 +7,12 @@ the platform's download, virtual-time limits, ${ELF} from the command line.
 from collections.abc import Sequence
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-
 from tflm_reds.boards.schema import Board
+from tflm_reds.codegen.checksum import write_checksum
 from tflm_reds.codegen.firmware import Firmware
 from tflm_reds.codegen.rendering import render
 from tflm_reds.errors import SimulationError
-from tflm_reds.files import write_bytes, write_text
+from tflm_reds.files import atomic_path, write_text
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.renode_governor import build_governor_image
 
@@ -66,7 +65,7 @@ def write_renode_files(
         write_text(folder / name, render(TEMPLATES / template, values))
         for template, name in names.items()
     ]
-    return [*texts, write_bytes(faulty, faulty_image(firmware)), governor.elf]
+    return [*texts, write_faulty_image(firmware, faulty), governor.elf]
 
 
 def _virtual_seconds(firmware: Firmware, instructions: int) -> float:
@@ -84,23 +83,14 @@ def unknown_board(board: Board) -> str:
     )
 
 
-def faulty_image(firmware: Firmware) -> bytes:
-    """The ELF file with a wrong checksum embedded for subnet 0, sample 0: its run must fail."""
-    address = Elf.load(firmware.elf).symbol("firmware_expected").address
-    content = bytearray(firmware.elf.read_bytes())
-    offset = _file_offset(firmware.elf, address)
-    content[offset : offset + 4] = _faulty_checksum(firmware).to_bytes(4, "little")
-    return bytes(content)
-
-
-def _file_offset(elf: Path, address: int) -> int:
-    """Where in the file the byte at `address` is."""
-    with elf.open("rb") as stream:
-        for segment in ELFFile(stream).iter_segments("PT_LOAD"):
-            offset = address - segment["p_paddr"]
-            if 0 <= offset < segment["p_filesz"]:
-                return segment["p_offset"] + offset
-    raise SimulationError(f"{elf.name} has no byte at {address:#010x}. Build it again.")
+def write_faulty_image(firmware: Firmware, path: Path) -> Path:
+    """Write the ELF file with a wrong result expected of subnet 0, sample 0: its run must fail."""
+    elf = Elf.load(firmware.elf)
+    wrong = _faulty_checksum(firmware).to_bytes(4, "little")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(elf.patched(elf.symbol("firmware_expected").address, wrong))
+        write_checksum(temporary)
+    return path
 
 
 def _faulty_checksum(firmware: Firmware) -> int:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
@@ -16,8 +17,9 @@ from test_qemu import is_running
 
 from benchmarks.fault_table import AROUND_THE_IMAGE, IN_THE_IMAGE, MUST, FaultRow
 from tflm_reds.boards.schema import load_board
+from tflm_reds.codegen.encodings import is_armv6m
 from tflm_reds.codegen.firmware import Firmware, build_firmware
-from tflm_reds.errors import OutputError, SimulationError
+from tflm_reds.errors import OutputError, SimulationError, ToolchainError
 from tflm_reds.files import staged_folder
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.protocol import Limits
@@ -147,6 +149,48 @@ def test_a_fault_while_the_image_boots(simulator, tmp_path):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Firmware:
     return tiny_model.build(tmp_path_factory.mktemp("tiny"))
+
+
+def test_forbidden_encodings(tmp_path):
+    """A source compiled for a larger core, whatever of it runs."""
+    board = load_board("rpi_pico")
+    sources = tiny_model.write_sources(tmp_path / "sources", "sum /= state->active + 1;")
+    arguments = (sources, "tiny", tiny_model.samples(), board, tmp_path / "image")
+    build_firmware(*arguments)
+    for compiler in tiny_model.target_compilers():
+        flags = ["-mcpu=cortex_m3" if compiler.is_zig else "-mcpu=cortex-m3"]
+        message = r"does not have: [0-9a-f]{8} at \w+\+0x.*Compile every source for this core"
+        with pytest.raises(ToolchainError, match=message):
+            build_firmware(*arguments, flags=flags, compiler=compiler)
+
+
+@pytest.mark.parametrize(
+    "encoding", [0xBF00, 0xBF30, 0xB662, 0xBA00, 0xBAC0, 0xDE00, 0xF7FFFFFE, 0xF3BF8F4F, 0xF3EF8005]
+)
+def test_encodings_of_armv6m(encoding):
+    """NOP, WFI, CPSIE, REV, REVSH, UDF; BL, DSB, MRS."""
+    assert is_armv6m(encoding, 4 if encoding > 0xFFFF else 2)
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [0xB100, 0xBF08, 0xF2400000, 0xF8D00000, 0xFBB0F0F0, 0xF000B800, 0xE9D00100, 0xEE300A00],
+)
+def test_encodings_that_armv6m_lacks(encoding):
+    """CBZ, IT; MOVW, LDR.W, UDIV, B.W, LDRD, VADD."""
+    assert not is_armv6m(encoding, 4 if encoding > 0xFFFF else 2)
+
+
+def test_corrupted_weights(tiny, simulator, tmp_path):
+    """One bit, even where no sample of the image shows it."""
+    elf = Elf.load(tiny.elf)
+    weights = elf.symbol("weights").address
+    (weight,) = elf.read(weights + 11, 1)
+    path = tmp_path / "corrupt.elf"
+    path.write_bytes(elf.patched(weights + 11, bytes([weight ^ 1])))
+    message = r"image in flash is damaged: its CRC-32 is [0-9a-f]{8}, not [0-9a-f]{8} as built"
+    with pytest.raises(SimulationError, match=message):
+        SESSIONS[simulator](replace(tiny, elf=path))
 
 
 def test_truncated_elf(tiny, tmp_path):

@@ -122,12 +122,14 @@ def test_suite_fails_on_a_fault(board, files, tmp_path):
 
 
 @on_one_board
-def test_faulty_image_differs_in_one_word(session, files):
-    good, faulty = session.firmware.elf.read_bytes(), files["faulty"].read_bytes()
-    changed = [i for i, pair in enumerate(zip(good, faulty, strict=True)) if pair[0] != pair[1]]
-    assert len(changed) == 1
-    checksum = Elf.load(files["faulty"]).symbol("firmware_expected").address
-    assert Elf.load(files["faulty"]).read(checksum, 4) != session.elf.read(checksum, 4)
+def test_faulty_image_differs_in_one_bit_and_in_its_checksum(session, files):
+    faulty = Elf.load(files["faulty"])
+    expected, checksum = (faulty.symbol(f"firmware_{n}").address for n in ("expected", "checksum"))
+    good = session.elf.patched(checksum, faulty.read(checksum, 4))
+    bits = int.from_bytes(good, "little") ^ int.from_bytes(files["faulty"].read_bytes(), "little")
+    assert bits.bit_count() == 1
+    assert faulty.read(expected, 4) != session.elf.read(expected, 4)
+    assert faulty.read(checksum, 4) != session.elf.read(checksum, 4)
 
 
 def test_platform_indents_by_four_spaces_and_has_no_hash_comments(files):

@@ -9,6 +9,7 @@ from finished_build import finished_build
 
 from tflm_reds.boards import schema
 from tflm_reds.codegen.arduino_sketch import sketch_build
+from tflm_reds.codegen.checksum import write_checksum
 from tflm_reds.codegen.toolchain import build_image
 from tflm_reds.sim.elf import Elf
 from tflm_reds.sim.machine import Machine
@@ -47,6 +48,7 @@ def machine(firmware, sketch, tmp_path_factory):
     features = firmware.board.core_features
     include = [CORE, folder / "src"]
     build_image(sources, folder / "tiny.elf", features, script, include, ARDUINO_FLAGS)
+    write_checksum(folder / "tiny.elf")
     machine = Machine(firmware.board, Elf.load(folder / "tiny.elf"), NO_OPS)
     machine.boot(Limits(seconds=60))
     return machine
