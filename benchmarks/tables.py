@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.ablation import BUDGETS, CELLS, TRAININGS
+from benchmarks.board_tables import BOARD_TABLES
 from benchmarks.cycle_tables import CYCLE_TABLES
 from benchmarks.fault_table import faults
 from benchmarks.kernel_tables import KERNEL_TABLES
@@ -25,6 +26,7 @@ from tflm_reds.report.model import report_from_dict
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
+    "docs/boards.md",
     "docs/cycles.md",
     "docs/faults.md",
     "docs/governor.md",
@@ -316,6 +318,7 @@ def litert_sizes() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    **BOARD_TABLES,
     **CYCLE_TABLES,
     **KERNEL_TABLES,
     **PLUGIN_TABLES,

@@ -10,6 +10,7 @@ from unicorn import arm_const
 from tflm_reds.boards.schema import FOLDER, available_boards, load_board
 from tflm_reds.errors import BoardError, SimulationError
 from tflm_reds.sim.records import find_record
+from tflm_reds.sim.simulators import choose_simulators, run_simulators
 from tflm_reds.sim.unicorn import UnicornSession
 
 NANO = (FOLDER / "nano33ble.toml").read_text()
@@ -208,3 +209,14 @@ def test_the_m0_plus_of_the_psoc_starts_the_m4(compiler, tmp_path):
     assert engine.mem_read(0x40200200, 4) == struct.pack("<I", firmware.board.image_origin)
     assert engine.mem_read(0x40201200, 4) == struct.pack("<I", 0x05FA0003)
     assert engine.mem_read(0x10000014, 2) == b"\x30\xbf"  # wfi
+
+
+def test_the_documented_board(tmp_path):
+    """The example of a user's own board, as the document gives it, boots in each simulator."""
+    text = (FOLDER.parent / "docs" / "boards.md").read_text()
+    path = tmp_path / "my_board.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
+    board = load_board(path)
+    firmware = tiny_model.build(tmp_path, board=board)
+    runs = run_simulators(choose_simulators("all", board), firmware)
+    assert "unicorn" in runs and {run.build for run in runs.values()} == {firmware.build}
