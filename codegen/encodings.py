@@ -47,7 +47,7 @@ def check_encodings(elf: Elf, core: Core) -> None:
             if not is_armv6m(instruction, size):
                 raise ToolchainError(
                     f"{elf.path.name} holds an instruction that a {core.name} does not have: "
-                    f"{instruction:0{2 * size}x} at {elf.locate(address)}. Compile every source "
+                    f"{instruction:0{2 * size}x} at {elf.describe(address)}. Compile every source "
                     "for this core, without -mcpu of another one and without its assembly."
                 )
 

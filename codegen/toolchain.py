@@ -25,7 +25,7 @@ HOST_FLAGS = ("-O2", "-g0", "-fPIC", "-fno-strict-aliasing")
 # gcc: -fno-schedule-insns, because its scheduler before register allocation spills in the kernels'
 # inner loops (2.0 instead of 1.5 cycles per MAC). zig: a freestanding target turns
 # memcpy(&word, p, 4) into a call; -fhosted makes it one load again.
-TARGET_FLAGS = ("-O2", "-g0", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer")
+TARGET_FLAGS = ("-O2", "-g1", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer")
 GCC_TARGET_FLAGS = ("-ffreestanding", "-fbuiltin", "-fno-schedule-insns")
 ZIG_TARGET_FLAGS = ("-fhosted", "-fno-unwind-tables")
 ERROR_LINES = 8
@@ -213,11 +213,14 @@ def _link_command(compiler, core, script, objects, output) -> list:
 
 def _compile_all(compiler, sources, folder: Path, include, flags) -> list[Path]:
     objects = [folder / f"{i}_{source.stem}.o" for i, source in enumerate(sources)]
-    includes = [f"-I{Path(path).resolve()}" for path in include]
+    folders = [Path(path).resolve() for path in include]
+    includes = [f"-I{path}" for path in folders]
 
     def compile_one(source: Path, output: Path) -> None:
-        # Run beside the source: an absolute path would end up in the object file.
-        command = [*compiler.command, *_language_flags(source), *flags, *includes]
+        # Run beside the source, and all folders renamed: an absolute path would end up in the
+        # object file and in what debuggers read.
+        relative = [f"-ffile-prefix-map={path}=." for path in (*folders, source.parent)]
+        command = [*compiler.command, *_language_flags(source), *flags, *relative, *includes]
         _run([*command, "-c", source.name, "-o", output], compiler, source.parent)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

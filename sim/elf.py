@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from tflm_reds.errors import SimulationError
+from tflm_reds.sim.line_table import LineTable
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Elf:
             for segment, (_, data) in zip(loadable, segments, strict=True)
         ):
             raise ValueError("its segments are cut off")
-        allocated = [section for section in file.iter_sections() if section["sh_flags"] & 2]
+        allocated = [s for s in file.iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC]
         sections = {s.name: (s["sh_addr"], s["sh_size"]) for s in allocated}
         symbols = tuple(sorted(_symbols(file), key=_by_address))
         return cls(path, segments, sections, symbols, tuple(sorted(_markers(file))))
@@ -108,6 +110,15 @@ class Elf:
             if address - symbol.address < max(symbol.size, 1):
                 return f"{symbol.name}+{address - symbol.address:#x}"
         return f"{address:#010x}"
+
+    def describe(self, address: int) -> str:
+        """Like `locate`, with file and line where the image tells them."""
+        place, line = self.locate(address), self._lines.find(address)
+        return f"{place} ({line})" if line else place
+
+    @cached_property
+    def _lines(self) -> LineTable:
+        return LineTable.load(self.path)
 
     def is_constant(self, address: int) -> bool:
         """Whether there is a constant among the code at `address`."""
@@ -178,8 +189,11 @@ def _symbols(file: ELFFile) -> list[Symbol]:
 
 
 def _markers(file: ELFFile) -> Iterator[tuple[int, bool]]:
+    sections = enumerate(file.iter_sections())
+    allocated = {i for i, section in sections if section["sh_flags"] & SH_FLAGS.SHF_ALLOC}
     for entry in _entries(file):
-        if entry.name[:2] in ("$t", "$d") and entry["st_info"]["type"] == "STT_NOTYPE":
+        # Sections for debuggers have markers, too; their addresses begin at 0.
+        if entry.name[:2] in ("$t", "$d") and entry["st_shndx"] in allocated:
             yield entry["st_value"] & ~1, entry.name[1] == "t"
 
 

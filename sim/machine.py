@@ -184,7 +184,7 @@ class Machine:
     def _fail_at(self, pc: int, what: str, when: str) -> NoReturn:
         last = self.console.strip().rpartition("\n")[2]
         raise SimulationError(
-            f"{self.elf.path.name} on {self.board.name}: {what}, at {self.elf.locate(pc)} "
+            f"{self.elf.path.name} on {self.board.name}: {what}, at {self.elf.describe(pc)} "
             f"(pc {pc:#010x}), {when}. Last output: {last or 'none'}."
         )
 

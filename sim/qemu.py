@@ -190,7 +190,7 @@ class QemuMachine:
         """
         code = self._proceed()
         if code is None:
-            self._fail(f"stopped at {self.elf.locate(self._register(PC))} without an exit")
+            self._fail(f"stopped at {self.elf.describe(self._register(PC))} without an exit")
         return code
 
     def call(self, function: int, arguments: tuple[int, ...] = ()) -> int:
@@ -205,7 +205,7 @@ class QemuMachine:
         code = self._proceed()
         if code is not None:
             fault = find_record(parse_records(self.console), "FAULT")
-            self._fail(describe_fault(fault, self.elf.locate) if fault else f"exited with {code}")
+            self._fail(describe_fault(fault, self.elf.describe) if fault else f"exited with {code}")
         if exception := self._register(XPSR) & 0x1FF:
             self._fail(f"exception {exception} {self._where()}")
         return self._register(0)
@@ -248,7 +248,7 @@ class QemuMachine:
         if not self.board.ram.origin <= frame < self.board.ram.end:
             return f"with the stack pointer {frame:#010x} outside of RAM (stack overflow?)"
         (address,) = struct.unpack("<I", self.read(frame + FRAME_PC, 4))
-        return f"at {self.elf.locate(address)} (pc {address:#010x})"
+        return f"at {self.elf.describe(address)} (pc {address:#010x})"
 
     def catch_faults(self) -> None:
         """Replace the vector table by one whose exceptions end a `call` with an error."""
@@ -296,7 +296,7 @@ class QemuMachine:
         try:
             self._gdb.interrupt(INTERRUPT_SECONDS)
             pc = self._gdb.read_register(PC)
-            words = [f", at {self.elf.locate(pc)} (pc {pc:#010x})"]
+            words = [f", at {self.elf.describe(pc)} (pc {pc:#010x})"]
             if subnet := self.elf.find("firmware_subnet"):
                 (value,) = struct.unpack("<i", self._gdb.read_memory(subnet.address, 4))
                 words.append(active_subnet(value))

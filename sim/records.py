@@ -84,7 +84,7 @@ def describe_fault(fault: Record, locate: Callable[[int], str] = "{:#010x}".form
     """What a FAULT record says: what happened, where, and with which subnet.
 
     Args:
-        locate: names an address, as `Elf.locate` does.
+        locate: names an address, as `Elf.describe` does.
     """
     status, address, pc = map(fault.hexadecimal, ("cfsr", "address", "pc"))
     active = active_subnet(fault.integer("subnet"))

@@ -82,7 +82,7 @@ class Session:
         """
         self.console, self.boot_instructions = console, instructions
         self.records = parse_records(console)
-        check_records(self.records, self.firmware.build, self.elf.locate)
+        check_records(self.records, self.firmware.build, self.elf.describe)
 
     def high_water(self, kind: str) -> int:
         """Bytes that were used of STACK or ARENA."""
