@@ -70,7 +70,7 @@ def board_missing() -> str:
         for row in read_rows("boards")
         if row["not_available"]
     ]
-    return table(["network", "board", "reason"], rows)
+    return table(["network", "board", "reason"], rows) if rows else "None."
 
 
 def board_agreement() -> str:

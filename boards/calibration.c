@@ -1,12 +1,12 @@
 /* Times loops of a few instructions with the cycle counter: what `tflm_reds.calibration` fits the
- * board's figures to. Each record tells the cycles of TURNS turns; `calibration_fit.py` tells what they are
- * made of. A loop never calls and keeps its own registers r2, r3 and r12; r0 holds the turns and r1
- * an address. */
+ * board's figures to. Each record tells the cycles of TURNS turns; `calibration_fit.py` tells what
+ * they are made of. A loop never calls and keeps its own registers r2, r3 and r12; r0 holds the
+ * turns and r1 an address. */
 #include "board.h"
 #include "firmware.h"
 
 #define TURNS 64u
-#define REPEATS 3
+#define REPEATS 4
 #define WINDOW 0x4000u /* what the walking loops read, a quarter of a KiB each turn */
 
 typedef void loop(uint32_t turns, const void *memory);
@@ -76,7 +76,8 @@ static uint32_t time_once(loop *body, uint32_t turns, const void *memory) {
   return cycle_counter_read() - start;
 }
 
-/* The shortest of some runs: whatever disturbs one makes it longer. */
+/* The shortest of some runs: whatever disturbs one makes it longer, as the first ones, which fill
+ * the cache. */
 static uint32_t shortest(loop *body, uint32_t turns, const void *memory) {
   uint32_t best = time_once(body, turns, memory);
   for (int32_t i = 1; i < REPEATS; i++) {
