@@ -21,7 +21,7 @@ from tflm_reds.codegen.toolchain import build_shared_library
 from tflm_reds.errors import DataError, ModelError, ToolchainError
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.tflite_io import write_reds_model, write_stock_model
-from tflm_reds.tflite_schema import flexbuffer_map
+from tflm_reds.tflite_schema import builtin_ops, flexbuffer_map
 from tflm_reds.tflm import Interpreter
 from tflm_reds.tflm_wheel import PINS
 
@@ -109,6 +109,13 @@ def test_one_weight_set_serves_all_subnets(tmp_path):
     assert content.count(packed.tobytes()) == 1
     sliced = [write_stock_model(net.slice(k), tmp_path / f"{k}.tflite") for k in range(4)]
     assert len(content) < sum(path.stat().st_size for path in sliced)
+
+
+def test_a_flatten_takes_no_copy_where_a_fully_connected_layer_reads_it(tmp_path):
+    flat = write_reds_model(random_nets.every_op(), tmp_path / "flat.tflite").read_bytes()
+    assert "RESHAPE" not in builtin_ops(flat)
+    needed = write_reds_model(random_nets.concatenating(), tmp_path / "needed.tflite").read_bytes()
+    assert "RESHAPE" in builtin_ops(needed)
 
 
 @pytest.mark.parametrize("change", ["version", "truncated", "empty", "too wide"])

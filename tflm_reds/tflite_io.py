@@ -1,5 +1,6 @@
 """Writes a QuantizedNet as a .tflite file: sliced with stock ops, or nested with our custom ops."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +70,32 @@ def write_reds_model(
         else _stock_between(net, op)
         for op in net.ops
     ]
+    parts = _without_flattens(net, parts)
     return write_bytes(path, serialize(_model(net, parts, subnet_input)))
 
 
+def _without_flattens(net: QuantizedNet, parts: list[Part]) -> list[Part]:
+    """Our fully connected op reads the image itself: no copy of it takes time and arena."""
+    flattened = {
+        op.output: op.inputs[0]
+        for op in net.ops
+        if op.kind == "RESHAPE" and _readers(net, op.output) == {"FULLY_CONNECTED"}
+    }
+    return [
+        (replace(operator, inputs=tuple(flattened.get(n, n) for n in operator.inputs)), constants)
+        for operator, constants in parts
+        if operator.outputs[0] not in flattened
+    ]
+
+
+def _readers(net: QuantizedNet, name: str) -> set[str]:
+    """Kinds of the ops that read a tensor."""
+    return {op.kind for op in net.ops if name in op.inputs}
+
+
 def _model(net: QuantizedNet, parts: list[Part], subnet_input: bool = False) -> ModelSpec:
-    activations = [_activation(tensor) for tensor in net.tensors.values()]
+    used = {net.input.name, *(name for part in parts for name in part[0].outputs)}
+    activations = [_activation(tensor) for tensor in net.tensors.values() if tensor.name in used]
     selectors = [TensorSpec(SUBNET_INPUT, (1,), dtype=np.int32)] * subnet_input
     constants = [tensor for _, tensors in parts for tensor in tensors]
     operators = tuple(operator for operator, _ in parts)

@@ -1,6 +1,6 @@
 /* REDS_CONV_2D, REDS_DEPTHWISE_CONV_2D, REDS_FULLY_CONNECTED: nested int8 layers.
  *
- * inputs   0 activations int8, full shape
+ * inputs   0 activations int8, full shape; of any rank for a fully connected layer
  *          1 weights int8, the one set of the full network: depthwise [1, kh, kw, out], or
  *            [out, 9] for the kernel of 3x3 windows; else [rows, bytes of a row], packed as
  *            reds_block.h says, aligned to 4 bytes; the inputs of a flattened tensor are
@@ -78,7 +78,7 @@ Call MakeCall(Context* context, Node* node, const OpData& data, int32_t subnet) 
   return call;
 }
 
-/* After a stock RESHAPE the features are position-major: bring the active channels together. */
+/* The features of a flattened tensor are position-major: bring the active channels together. */
 reds_status Flatten(MicroContext* micro, const OpData& data, Call* call) {
   const int32_t positions = data.options.positions[0];
   const reds_dims interleaved = {positions, 1, call->input_dims.channels / positions,

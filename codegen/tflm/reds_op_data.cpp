@@ -11,6 +11,10 @@ bool HasShape(const TfLiteEvalTensor* tensor, TfLiteType type, int rank) {
          tensor->dims->size == rank;
 }
 
+int Rank(const TfLiteEvalTensor* tensor) {
+  return tensor == nullptr || tensor->dims == nullptr ? 0 : tensor->dims->size;
+}
+
 /* {height, width, channels} of [1, height, width, channels]. */
 reds_dims SpatialDims(const TfLiteEvalTensor* tensor) {
   const int* dims = tensor->dims->data;
@@ -18,6 +22,16 @@ reds_dims SpatialDims(const TfLiteEvalTensor* tensor) {
 }
 
 reds_dims FlatDims(int32_t features) { return {1, 1, features, features}; }
+
+/* All values of a tensor of batch 1; 0 if there are none or too many. */
+int32_t Features(const TfLiteEvalTensor* tensor) {
+  int64_t features = 1;
+  for (int i = 1; i < tensor->dims->size; ++i) {
+    features *= tensor->dims->data[i];
+    if (features < 1 || features > INT32_MAX) return 0;
+  }
+  return static_cast<int32_t>(features);
+}
 
 bool IsCut(const Options& options, int32_t channels) {
   for (int32_t k = 0; k < options.subnet_count; ++k) {
@@ -64,18 +78,20 @@ bool IsNarrow(const OpData& data) {
          !IsCut(options, channels);
 }
 
-/* Reads the full shapes; false if the tensors do not belong together. */
+/* Reads the full shapes; false if the tensors do not belong together. A fully connected layer reads
+ * an input of any rank: flattening it would move no value. */
 bool ReadDims(const TfLiteEvalTensor* input, const TfLiteEvalTensor* weights,
               const TfLiteEvalTensor* output, OpData* data) {
   const bool is_flat = data->kind == Kind::kFullyConnected;
   const bool is_depthwise = data->kind == Kind::kDepthwise;
-  const int rank = is_flat ? 2 : 4;
-  if (!HasShape(input, kTfLiteInt8, rank) || !HasShape(output, kTfLiteInt8, rank) ||
-      weights == nullptr || weights->dims == nullptr || weights->type != kTfLiteInt8 ||
-      input->dims->data[0] != 1 || output->dims->data[0] != 1) {
+  const int input_rank = is_flat ? Rank(input) : 4;
+  if (input_rank < 2 || !HasShape(input, kTfLiteInt8, input_rank) ||
+      !HasShape(output, kTfLiteInt8, is_flat ? 2 : 4) || weights == nullptr ||
+      weights->dims == nullptr || weights->type != kTfLiteInt8 || input->dims->data[0] != 1 ||
+      output->dims->data[0] != 1) {
     return false;
   }
-  data->input = is_flat ? FlatDims(input->dims->data[1]) : SpatialDims(input);
+  data->input = is_flat ? FlatDims(Features(input)) : SpatialDims(input);
   data->output = is_flat ? FlatDims(output->dims->data[1]) : SpatialDims(output);
   if (data->input.channels < 1) return false;
   data->kernel = ChooseKernel(*data);
