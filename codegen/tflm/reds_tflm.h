@@ -2,7 +2,7 @@
  *
  *   tflite::MicroMutableOpResolver<reds::kOpCount + 1> resolver;
  *   reds::AddOps(resolver);
- *   resolver.AddSoftmax();           // if the model has one; RESHAPE is the other stock op it needs
+ *   resolver.AddSoftmax();           // if the model has one; a few need RESHAPE, too
  *   tflite::MicroInterpreter interpreter(model, resolver, arena, sizeof arena);
  *   interpreter.AllocateTensors();   // selects the full network
  *   reds_tflm_set_subnet(0);         // one store: also from an interrupt
