@@ -94,8 +94,7 @@ def _readers(net: QuantizedNet, name: str) -> set[str]:
 
 
 def _model(net: QuantizedNet, parts: list[Part], subnet_input: bool = False) -> ModelSpec:
-    used = {net.input.name, *(name for part in parts for name in part[0].outputs)}
-    activations = [_activation(tensor) for tensor in net.tensors.values() if tensor.name in used]
+    activations = [_activation(tensor) for tensor in net.tensors.values()]
     selectors = [TensorSpec(SUBNET_INPUT, (1,), dtype=np.int32)] * subnet_input
     constants = [tensor for _, tensors in parts for tensor in tensors]
     operators = tuple(operator for operator, _ in parts)
