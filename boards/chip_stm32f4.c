@@ -34,9 +34,7 @@ static void start_clock(void) {
 
 void chip_start(void) {
   start_clock();
-  set_bits(BOARD_RCC + RCC_AHB1ENR, stm32_port_bit(GPIOA));
-  set_bits(BOARD_RCC + BOARD_SERIAL_CLOCK_REGISTER, 1u << BOARD_SERIAL_CLOCK_BIT);
-  stm32_route_serial_pin();
+  stm32_start_serial_pin(RCC_AHB1ENR, GPIOA);
   REGISTER(BOARD_USART, BRR) = (BOARD_SERIAL_CLOCK_HZ + BAUD / 2) / BAUD;
   REGISTER(BOARD_USART, CR1) = CR1_ENABLE;
 }

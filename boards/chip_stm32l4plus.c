@@ -45,9 +45,7 @@ static void start_clock(void) {
 void chip_start(void) {
   start_clock();
   set_bits(BOARD_PWR + PWR_CR2, PORT_G_SUPPLY);
-  set_bits(BOARD_RCC + RCC_AHB2ENR, stm32_port_bit(GPIOA));
-  set_bits(BOARD_RCC + BOARD_SERIAL_CLOCK_REGISTER, 1u << BOARD_SERIAL_CLOCK_BIT);
-  stm32_route_serial_pin();
+  stm32_start_serial_pin(RCC_AHB2ENR, GPIOA);
   /* An LPUART divides 256 times its clock. */
   REGISTER(BOARD_USART, USART_BRR) = (uint32_t)(256ull * BOARD_SERIAL_CLOCK_HZ / BAUD);
   REGISTER(BOARD_USART, USART_CR1) = USART_ENABLE;

@@ -19,12 +19,11 @@
 
 #define BAUD 115200u
 
-/* Bit of the port's clock in RCC's register for GPIO ports; `first` is port A. */
-static inline uint32_t stm32_port_bit(uint32_t first) {
-  return 1u << (BOARD_GPIO - first) / GPIO_PORT_BYTES;
-}
-
-static inline void stm32_route_serial_pin(void) {
+/* Gives the serial port and its pin their clocks, and connects them. `port_clocks` is RCC's register
+ * with a bit for each GPIO port from the one at `first_port` on. */
+static inline void stm32_start_serial_pin(uint32_t port_clocks, uint32_t first_port) {
+  set_bits(BOARD_RCC + port_clocks, 1u << (BOARD_GPIO - first_port) / GPIO_PORT_BYTES);
+  set_bits(BOARD_RCC + BOARD_SERIAL_CLOCK_REGISTER, 1u << BOARD_SERIAL_CLOCK_BIT);
   const uint32_t pin = BOARD_SERIAL_TX_PIN, shift = 4 * (pin % 8);
   set_field(BOARD_GPIO + GPIO_AFR + pin / 8 * 4, 15u << shift, BOARD_SERIAL_TX_FUNCTION << shift);
   set_field(BOARD_GPIO + GPIO_MODER, 3u << 2 * pin, MODE_ALTERNATE << 2 * pin);

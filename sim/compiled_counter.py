@@ -46,7 +46,7 @@ class CompiledCounter:
         engine: unicorn.Uc,
         flash: Memory,
         ops: OpTable,
-        timing: Timing = Timing(),  # noqa: B008 (frozen)
+        timing: Timing = Timing(),
     ):
         self._engine, self._library, self._unicorn = engine, _library(), _unicorn_library()
         self._edges = np.zeros(CAPACITY, EDGE)

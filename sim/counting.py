@@ -13,7 +13,7 @@ def make_counter(
     engine: unicorn.Uc,
     flash: Memory,
     ops: OpTable,
-    timing: Timing = Timing(),  # noqa: B008 (frozen)
+    timing: Timing = Timing(),
 ) -> CompiledCounter | PythonCounter:
     """The compiled counter, or the Python one where no host compiler is found.
 

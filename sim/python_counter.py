@@ -24,7 +24,7 @@ class PythonCounter:
         engine: unicorn.Uc,
         flash: Memory,
         ops: OpTable,
-        timing: Timing = Timing(),  # noqa: B008 (frozen)
+        timing: Timing = Timing(),
     ):
         self.engine, self.flash, self.ops = engine, flash, ops
         self.op_count = len(ops.names)

@@ -124,7 +124,7 @@ class QemuMachine:
         self,
         elf: Elf,
         board: QemuBoard,
-        limits: Limits = Limits(),  # noqa: B008
+        limits: Limits = Limits(),
         options: Sequence[str] = (),
         kernel: Path | None = None,
         trap: int | None = None,

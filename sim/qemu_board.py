@@ -36,7 +36,7 @@ class QemuSession(Session):
         ToolchainError: if QEMU is missing.
     """
 
-    def __init__(self, firmware: Firmware, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, firmware: Firmware, limits: Limits = Limits()) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         machine, self.relinked = find_machine(firmware.board)
@@ -107,7 +107,7 @@ class QemuSimulator:
         """Whether QEMU for Arm is on PATH."""
         return shutil.which(PROGRAM) is not None
 
-    def run(self, firmware: Firmware, limits: Limits = Limits()) -> RunResult:  # noqa: B008
+    def run(self, firmware: Firmware, limits: Limits = Limits()) -> RunResult:
         """Run the image, then measure every subnet on its first embedded sample.
 
         Raises:

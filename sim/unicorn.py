@@ -33,7 +33,7 @@ class UnicornSession(Session):
     def __init__(
         self,
         firmware: Firmware,
-        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        limits: Limits = Limits(),
         semihosting: bool = False,
         counter=make_counter,
     ):
@@ -95,7 +95,7 @@ class UnicornSimulator:
         """Whether the Python packages are installed."""
         return all(importlib.util.find_spec(name) for name in ("unicorn", "capstone"))
 
-    def run(self, firmware: Firmware, limits: Limits = Limits()) -> RunResult:  # noqa: B008
+    def run(self, firmware: Firmware, limits: Limits = Limits()) -> RunResult:
         """Run the image, then measure every subnet on its first embedded sample.
 
         Raises:

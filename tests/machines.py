@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import unicorn
-from host_machine import ALIGNMENT, Host, folders  # noqa: F401
+from host_machine import ALIGNMENT, KERNELS, folders
 from unicorn import arm_const
 
 from tflm_reds.boards.schema import FOLDER, Memory, Timing
@@ -25,7 +25,6 @@ from tflm_reds.sim.protocol import Limits
 from tflm_reds.sim.qemu import QemuMachine, qemu_board
 
 TESTS = Path(__file__).parent
-KERNELS = TESTS.parent / "codegen" / "kernels"
 PAGE = 4096
 GAP = b"\x5a" * ALIGNMENT
 

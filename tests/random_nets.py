@@ -311,6 +311,9 @@ def concatenating(seed: int = 0) -> QuantizedNet:
     return net.back_to(flat).concatenate(pooled, hidden).dense(7).build("concatenating")
 
 
+NETS = (ds_cnn, every_op, dense_net, residual, concatenating)
+
+
 def random_inputs(net: QuantizedNet, count: int, seed: int = 0) -> np.ndarray:
     """int8 inputs [count, *input.shape] over the whole range."""
     values = np.random.default_rng(seed).integers(-128, 128, (count, *net.input.shape))

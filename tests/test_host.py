@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from machines import CortexM, Host
+from host_machine import Host
+from machines import CortexM
 from random_nets import (
     NetBuilder,
     concatenating,

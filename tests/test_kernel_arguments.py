@@ -1,8 +1,8 @@
 """Kernels refuse what they cannot compute: an error code, and the output untouched."""
 
 import pytest
+from host_machine import KERNELS, Host
 from kernel_calls import CANARY
-from machines import KERNELS, Host
 
 OK, ERROR_ARGUMENT = 0, 1
 HUGE = 1 << 20

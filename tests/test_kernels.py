@@ -12,10 +12,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from host_machine import KERNELS, Host
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kernel_calls import KernelCall
-from machines import KERNELS, CortexM, Host, QemuCortexM
+from machines import CortexM, QemuCortexM
 from random_nets import NetBuilder
 
 from tflm_reds.codegen.lower import lower, translate

@@ -3,9 +3,10 @@
 import struct
 
 import pytest
+from host_machine import KERNELS, Host
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machines import KERNELS, CortexM, Host
+from machines import CortexM
 
 LEAST, MOST = -(2**31), 2**31 - 1
 POWERS = {sign * 2**bit + step for bit in range(32) for sign in (1, -1) for step in (-1, 0, 1)}

@@ -13,17 +13,7 @@ from tflm_reds.quantized import QuantizedNet
 from tflm_reds.tflite_io import write_reds_model, write_stock_model
 from tflm_reds.tflm import Interpreter
 
-NETS = {
-    f"{make.__name__}_{seed}": make(seed)
-    for make in (
-        random_nets.ds_cnn,
-        random_nets.every_op,
-        random_nets.dense_net,
-        random_nets.residual,
-        random_nets.concatenating,
-    )
-    for seed in (0, 1)
-}
+NETS = {f"{make.__name__}_{seed}": make(seed) for make in random_nets.NETS for seed in (0, 1)}
 EACH_SUBNET = [(name, k) for name, net in NETS.items() for k in range(net.subnet_count)]
 
 

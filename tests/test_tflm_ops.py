@@ -25,14 +25,6 @@ from tflm_reds.tflite_schema import builtin_ops, flexbuffer_map
 from tflm_reds.tflm import Interpreter
 from tflm_reds.tflm_wheel import PINS
 
-NETS = (
-    random_nets.ds_cnn,
-    random_nets.every_op,
-    random_nets.dense_net,
-    random_nets.residual,
-    random_nets.concatenating,
-)
-
 
 def dilated(seed: int) -> QuantizedNet:
     """Dilation, stride, a 1x1 kernel with stride, a flatten behind a depthwise layer."""
@@ -56,7 +48,9 @@ def open_model(net: QuantizedNet, folder, pin: str = PINS[0]) -> Interpreter:
 
 @pytest.mark.parametrize("pin", PINS)
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("make", [*NETS, dilated, one_scale], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [*random_nets.NETS, dilated, one_scale], ids=lambda make: make.__name__
+)
 def test_random_switches_between_invocations_equal_run(make, seed, pin, tmp_path):
     net = make(seed)
     x = random_nets.random_inputs(net, 200, seed)

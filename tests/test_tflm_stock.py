@@ -20,14 +20,6 @@ from tflm_reds.tflm import Interpreter
 from tflm_reds.tflm_verify import arena_bytes, arena_note, sliced_models, write_models
 from tflm_reds.tflm_wheel import PINS
 
-NETS = (
-    random_nets.ds_cnn,
-    random_nets.every_op,
-    random_nets.dense_net,
-    random_nets.residual,
-    random_nets.concatenating,
-)
-
 
 def both_outputs(path: Path, x: np.ndarray) -> list[np.ndarray]:
     """Of TFLM's kernels and of ours under the same model."""
@@ -39,7 +31,7 @@ def both_outputs(path: Path, x: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("pin", PINS)
-@pytest.mark.parametrize("make", NETS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", random_nets.NETS, ids=lambda make: make.__name__)
 def test_our_kernels_under_stock_ops_equal_run(make, pin):
     net = make(0).keep((0, 1))
     x = random_nets.random_inputs(net, 50)
@@ -57,7 +49,7 @@ def in_parts(tmp_path_factory):
     return build_shared_library(sources, output, (*INCLUDE, DECLARATIONS), flags)
 
 
-@pytest.mark.parametrize("make", NETS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", random_nets.NETS, ids=lambda make: make.__name__)
 def test_weights_packed_in_parts_equal_run(make, in_parts, tmp_path):
     net = make(1)
     net = net.slice(net.subnet_count - 1)
