@@ -59,7 +59,8 @@ def lower(
     images = [_lower_image(net, optimize, limits[-1], chosen)]
     for k in reversed(range(net.subnet_count - 1)):
         # Scratch must not make a smaller image's arena larger than that of the next one.
-        limit = min(filter(None, (limits[k], images[0].arena_sizes[-1])))
+        next_size = images[0].arena_sizes[-1]
+        limit = next_size if limits[k] is None else min(limits[k], next_size)
         images.insert(0, _lower_image(net.keep(range(k + 1)), optimize, limit, chosen))
     return replace(
         images[-1],

@@ -28,8 +28,8 @@ class KernelCall:
     """One kernel call on `machine`: `run` returns the active output, or the error code.
 
     `lookup` is the table of a fused element-wise op, int8 [256]. With `below`, the output begins
-    that many bytes below the (first) input and overlaps it. `room` is the share of a convolution's
-    scratch, from the least to that of full speed.
+    that many bytes below the (first) input and overlaps it; less than 0: above it. `room` is the
+    share of a convolution's scratch, from the least to that of full speed.
     """
 
     def __init__(
@@ -79,8 +79,9 @@ class KernelCall:
             places = [self.variable(array) for array in arrays]
             return self.variable(np.full(self.size, CANARY, np.uint8)), places
         first, *others = (array.astype(np.int8).tobytes() for array in arrays)
-        shared = bytes([CANARY]) * self.below + first
-        output = self.machine.place(shared.ljust(self.size, bytes([CANARY])))
+        above = max(-self.below, 0)
+        shared = bytes([CANARY]) * (above + self.below) + first
+        output = above + self.machine.place(shared.ljust(above + self.size, bytes([CANARY])))
         return output, [output + self.below, *map(self.machine.place, others)]
 
     def embed(self, tensor: QuantTensor, x: np.ndarray) -> np.ndarray:

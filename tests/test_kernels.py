@@ -20,7 +20,7 @@ from machines import CortexM, QemuCortexM
 from random_nets import NetBuilder
 
 from tflm_reds.codegen.lower import lower, translate
-from tflm_reds.codegen.passes.overlap import reach, works_in_place
+from tflm_reds.codegen.passes.overlap import reach, reach_above, works_in_place
 from tflm_reds.codegen.passes.select_kernels import scratch_bytes, select_kernels
 from tflm_reds.codegen.toolchain import target_compiler
 from tflm_reds.quantized import QuantizedNet
@@ -198,7 +198,8 @@ def check(
 def overlap(net: QuantizedNet, kernel: str = "") -> list[int]:
     """How far below its input the output of the last op may begin at least, if over it at all.
 
-    `kernel` is that of a convolution, which may depend on whether its input is cut.
+    Less than 0: above it. `kernel` is that of a convolution, which may depend on whether its input
+    is cut.
     """
     uncut = {
         name: replace(tensor, channels=(tensor.full_channels,) * net.subnet_count)
@@ -206,8 +207,10 @@ def overlap(net: QuantizedNet, kernel: str = "") -> list[int]:
     }
     program = select_kernels(translate(replace(net, tensors=uncut)))
     op = replace(program.ops[-1], kernel=kernel or program.ops[-1].kernel)
+    if (above := reach_above(program, op)) is not None:
+        return [-above]
     least = 0 if works_in_place(program, op) else reach(program, op)
-    return [] if least is None else [max(least, 0)]
+    return [] if least is None else [least]
 
 
 def fits_32_bits(net: QuantizedNet) -> bool:

@@ -6,8 +6,9 @@ caller's. A term is the sum of what is live at one moment of an op, in blocks of
 placement can do without. An op whose output runs into its input has several such moments: before
 it, when the whole input is live; after it, when the whole output is; and some in between.
 
-The real arena may be larger where blocks do not fit together: where widths along a chain fall and
-rise again, three tensors in a row cannot all run into each other. `measured_costs` tells.
+The real arena may be larger where blocks do not fit together: where widths along a chain of other
+than pointwise convolutions fall and rise again, three tensors in a row cannot all run into each
+other. `measured_costs` tells.
 """
 
 from collections.abc import Iterable, Mapping

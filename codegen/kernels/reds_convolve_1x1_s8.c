@@ -16,14 +16,23 @@ static int arguments_valid(const reds_call *call) {
 }
 
 /* Four positions at a time; the last 1 to 3 one by one. None is read after it was written, so that
- * the output may lie over the input. */
+ * the output may lie over the input: from its start on where it is no smaller; else up to its end,
+ * and the positions are taken from the last to the first. */
 static void multiply(reds_product *product, int32_t input_offset, const reds_dims *input_dims,
                      const int8_t *input, int8_t *output) {
   const int32_t length = product->rows.length;
   const int32_t patch_words = reds_patch_words(&product->rows);
-  const int32_t input_stride = input_dims->channel_stride, output_stride = product->stride;
+  int32_t left = input_dims->height * input_dims->width;
+  int32_t input_stride = input_dims->channel_stride, output_stride = product->stride;
+  if (output_stride < input_stride) {
+    input += (left - 1) * input_stride;
+    output += (left - 1) * output_stride;
+    input_stride = -input_stride;
+    output_stride = -output_stride;
+    product->stride = product->four.stride = output_stride;
+  }
   int32_t step = input_stride, count = REDS_POSITIONS;
-  for (int32_t left = input_dims->height * input_dims->width; left > 0; left -= count) {
+  for (; left > 0; left -= count) {
     if (left < REDS_POSITIONS) {
       step = 0;
       count = 1;

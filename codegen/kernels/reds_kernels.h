@@ -182,7 +182,8 @@ size_t reds_convolve_narrow_s8_get_buffer_size(const reds_dims *filter_dims);
  * scratch      reds_convolve_1x1_s8_get_buffer_size
  *
  * In order, four positions at a time, which are read in full before one of them is written; the
- * last 1 to 3 one by one. `output` may be `input` where its stride is not larger. */
+ * last 1 to 3 one by one. Where the stride of `output` is smaller than that of `input`, from the
+ * last position to the first: then `output` may end where `input` ends, or above. */
 reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_params *params,
                                  const reds_requantisation *requantisation,
                                  const reds_dims *input_dims, const int8_t *input,

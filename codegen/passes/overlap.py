@@ -2,6 +2,8 @@
 
 `works_in_place`: at the same address. `reach`: the output may begin anywhere from that many bytes
 below the input on down, because the kernel makes positions in order and never looks back further.
+`reach_above`: of a kernel that makes them from the last to the first, anywhere from that many bytes
+above the start of the input on up.
 """
 
 from collections.abc import Iterable
@@ -39,6 +41,29 @@ def works_in_place(program: Program, op: Op) -> bool:
 
 def reach(program: Program, op: Op) -> int | None:
     """Least bytes from the start of the output up to that of the input; None: no overlap."""
+    return None if works_backward(program, op) else _lag(program, op)
+
+
+def reach_above(program: Program, op: Op) -> int | None:
+    """Least bytes from the start of the input up to that of the output; None: no overlap."""
+    if not works_backward(program, op):
+        return None
+    return program.edges[op.source].size - program.edges[op.target].size + _lag(program, op)
+
+
+def works_backward(program: Program, op: Op) -> bool:
+    """Whether the kernel begins with the last position, and the output may end with the input.
+
+    So outputs that are smaller and outputs that are larger all end where their inputs end: a chain
+    of them needs no more than its largest tensor.
+    """
+    return op.kernel == CONVOLVE_1X1 and (
+        program.edges[op.target].stride < program.edges[op.source].stride
+    )
+
+
+def _lag(program: Program, op: Op) -> int | None:
+    """How many bytes more than it has read an op may have written, at the worst moment."""
     source, target = program.edges[op.source], program.edges[op.target]
     sizes = ((source.height, source.width), (target.height, target.width))
     found = steps(op.kernel, *sizes, op.stride, op.padding)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tflm_reds.codegen.passes.overlap import reach, works_in_place
+from tflm_reds.codegen.passes.overlap import reach, reach_above, works_in_place
 from tflm_reds.codegen.passes.place import (
     ALIGNMENT,
     Block,
@@ -37,7 +37,8 @@ def plan_arena(program: Program, slack: float, ram: int | None = None) -> Progra
     scratch = [_scratch(op, i) for i, op in enumerate(program.ops) if op.scratch_candidates]
     placed = place([*tensors, *scratch])
     live = lower_bound(tensors, granule=1)
-    limit = max(top(placed), min(int(slack * live), ram or int(slack * live)))
+    wanted = int(slack * live)
+    limit = max(top(placed), wanted if ram is None else min(wanted, ram))
     placed = [one for one in placed if one.block in tensors]
     starts = {one.block.name: one.start for one in placed}
     ops = [_with_scratch(op, i, placed, limit) for i, op in enumerate(program.ops)]
@@ -60,7 +61,7 @@ def tensor_blocks(program: Program) -> list[Block]:
     for name in dict.fromkeys(owners.values()):
         uses = _uses(program, owners, name)
         if name not in outside and uses:
-            reaches = _reaches(program, owners, program.ops[uses[0]], name)
+            reaches = _reaches(program, owners, name, uses)
             blocks.append(Block(name, program.edges[name].size, uses[0], uses[-1], reaches))
     return blocks
 
@@ -74,11 +75,27 @@ def _uses(program: Program, owners: Mapping[str, str], name: str) -> list[int]:
     ]
 
 
-def _reaches(program: Program, owners: Mapping[str, str], op: Op, name: str) -> dict[str, int]:
-    """How far `name`, made by `op`, may lie over what `op` is the last to read."""
-    least, source = reach(program, op), owners[op.source]
+def _reaches(
+    program: Program, owners: Mapping[str, str], name: str, uses: Sequence[int]
+) -> dict[str, int]:
+    """How near above the start of `name` another tensor may begin.
+
+    The input of the op that makes `name`, or the output of the last op that reads it.
+    """
+    first, last = program.ops[uses[0]], program.ops[uses[-1]]
+    reaches = {}
+    if _may_run_over(program, owners, first):
+        reaches[owners[first.source]] = reach(program, first)
+    if owners[last.source] == name and _may_run_over(program, owners, last):
+        reaches[owners[last.target]] = reach_above(program, last)
+    return {other: least for other, least in reaches.items() if least is not None}
+
+
+def _may_run_over(program: Program, owners: Mapping[str, str], op: Op) -> bool:
+    """Whether `op` makes a tensor of its own, and nobody reads its input later."""
+    source, target = owners[op.source], owners[op.target]
     last = program.ops[_uses(program, owners, source)[-1]]
-    return {source: least} if least is not None and last is op and source != name else {}
+    return last is op and source != target
 
 
 def _share_in_place(program: Program) -> Program:

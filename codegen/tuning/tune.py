@@ -125,7 +125,7 @@ def _fits(
     limits = ram or [None] * by_shape.subnet_count
     sizes = zip(trial.arena_sizes, by_shape.arena_sizes, by_shape.live_sizes, limits, strict=True)
     return all(
-        arena <= max(usual, min(int(slack * live), limit or arena))
+        arena <= max(usual, min(int(slack * live), arena if limit is None else limit))
         for arena, usual, live, limit in sizes
     )
 
