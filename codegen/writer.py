@@ -27,9 +27,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 RUNTIME = ("reds.c", "reds_ops.c", "reds_support.c")
 # What kernels have in common.
 SHARED = {
-    "reds_convolve_1x1_s8": ("reds_block",),
-    "reds_convolve_narrow_s8": ("reds_block",),
-    "reds_convolve_s8": ("reds_block", "reds_patches"),
+    "reds_convolve_1x1_s8": ("reds_block", "reds_vector"),
+    "reds_convolve_narrow_s8": ("reds_block", "reds_vector"),
+    "reds_convolve_s8": ("reds_block", "reds_patches", "reds_vector"),
+    "reds_fully_connected_s8": ("reds_vector",),
 }
 
 # What reds_ops.h calls the ops of each kind, but for those with weights.

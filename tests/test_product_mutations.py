@@ -19,10 +19,11 @@ from random_nets import NetBuilder
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.reference import run_op
 
-POINTWISE = ("reds_block.c", "reds_convolve_1x1_s8.c")
-NARROW = ("reds_block.c", "reds_convolve_narrow_s8.c")
-CONVOLUTION = ("reds_block.c", "reds_patches.c", "reds_convolve_s8.c")
-DENSE = ("reds_fully_connected_s8.c",)
+PRODUCTS = ("reds_block.c", "reds_vector.c")
+POINTWISE = (*PRODUCTS, "reds_convolve_1x1_s8.c")
+NARROW = (*PRODUCTS, "reds_convolve_narrow_s8.c")
+CONVOLUTION = (*PRODUCTS, "reds_patches.c", "reds_convolve_s8.c")
+DENSE = ("reds_vector.c", "reds_fully_connected_s8.c")
 DSP, PLAIN, THUMB_1 = "cortex-m4f", "cortex-m3", "cortex-m0"
 
 
@@ -62,8 +63,8 @@ def pointwise(outputs: int = 7, activation: str = "relu", shape=(5, 3, 13), narr
 
 
 def narrow() -> NetBuilder:
-    """Windows across both borders."""
-    return start((7, 9, 1)).convolution(6, (3, 4), stride=(2, 2), padding="SAME", cut=False)
+    """Windows across both borders, many of five rows of taps."""
+    return start((11, 9, 1)).convolution(6, (5, 4), stride=(2, 2), padding="SAME", cut=False)
 
 
 LAYERS: dict[str, Callable[[], QuantizedNet]] = {
@@ -117,7 +118,7 @@ def build(folder: Path, core: str, sources: tuple[str, ...], mutation: tuple[str
 
 
 BLOCK, BLOCK_DSP, BLOCK_PLAIN = "reds_block.h", "reds_block_dsp.h", "reds_block_plain.h"
-VECTOR, VECTOR_DSP = "reds_vector.h", "reds_vector_dsp.h"
+VECTOR_PLAIN, VECTOR_DSP = "reds_vector_plain.h", "reds_vector_dsp.h"
 RUN = (BLOCK, "REDS_RUN_HALVES 128", "REDS_RUN_HALVES 256")
 SIGN = (BLOCK_DSP, 'asr #31\\n\\t"', 'lsr #32\\n\\t"')
 MUTATIONS = {
@@ -138,7 +139,7 @@ MUTATIONS = {
     ),
     "carry": (DSP, POINTWISE, "pointwise", (BLOCK_DSP, '"sbc.w "', '"sub.w "')),
     "doubled multiplier": (
-        DSP, POINTWISE, "pointwise", (BLOCK_DSP, "lsl.w r9, r9, #1", "lsl.w r9, r9, #0"),
+        DSP, POINTWISE, "pointwise", (BLOCK_DSP, "lsl.w r8, r8, #1", "lsl.w r8, r8, #0"),
     ),
     "skipped bytes": (
         DSP, CONVOLUTION, "taps",
@@ -166,9 +167,13 @@ MUTATIONS = {
         THUMB_1, NARROW, "narrow",
         ("reds_convolve_narrow_s8.c", "<< (-8 * left)", "<< (-8 * left - 8)"),
     ),
+    "rows of taps": (
+        DSP, NARROW, "narrow",
+        ("reds_convolve_narrow_s8.c", "%[step], lsl #1", "%[step], lsl #2"),
+    ),
     "last positions": (
         DSP, POINTWISE, "pointwise",
-        ("reds_block.c", "product->four.stride = 0;", "0;"),
+        ("reds_block.c", "inputs[i * REDS_HALF_WORDS]", "inputs[i]"),
     ),
     "odd row, plain": (
         PLAIN, POINTWISE, "pointwise", (BLOCK_PLAIN, "(mixed3 - low3) >> 8", "mixed3 >> 8"),
@@ -189,7 +194,7 @@ MUTATIONS = {
         DSP, DENSE, "dense", (VECTOR_DSP, '", #1\\n\\t"', '", #2\\n\\t"'),
     ),
     "second pair, dense plain": (
-        PLAIN, DENSE, "dense", (VECTOR, "low1 += (int8_t)mixes1", "low1 += (int8_t)mixes0"),
+        PLAIN, DENSE, "dense", (VECTOR_PLAIN, "low1 += (int8_t)mixes1", "low1 += (int8_t)mixes0"),
     ),
 }  # fmt: skip
 

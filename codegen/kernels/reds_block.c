@@ -6,6 +6,7 @@
 
 #if defined(REDS_DSP)
 #include "reds_block_dsp.h"
+#include "reds_vector.h"
 #else
 #include "reds_block_plain.h"
 #endif
@@ -147,23 +148,26 @@ static inline void multiply_four(reds_product *product, int8_t *output) {
   }
 }
 
-/* A single position, made and written four times: still faster than multiply_any. */
-static REDS_NOINLINE void multiply_one(reds_product *product, int8_t *output) {
-  const int32_t stride = product->stride;
-  uint32_t *half = product->patches;
-  for (int32_t left = product->rows.count * product->rows.halves; left > 0; --left) {
-    half[1] = half[2] = half[3] = half[0];
-    half += REDS_HALF_WORDS;
+/* A single position: its patch is a vector. */
+static REDS_COLD void multiply_one(reds_product *product, int8_t *output) {
+  const int32_t halves = product->rows.halves, channels = product->channels;
+  const int32_t pair_bytes = halves * REDS_HALF_BYTES + product->rows.skipped;
+  uint32_t *inputs = product->patches;
+  for (int32_t i = 1; i < halves; ++i) inputs[i] = inputs[i * REDS_HALF_WORDS];
+  inputs[halves] = 0; /* where the last group is only half filled */
+  const reds_vector vector = {inputs, (halves + 1) >> 1, pair_bytes, product->input_offset,
+                              product->filter};
+  int32_t done = 0;
+  if (product->multiply_four == reds_multiply_four_relu) {
+    done = reds_multiply_quads(&vector, &product->outputs, channels, output);
   }
-  product->stride = product->four.stride = 0;
-  multiply_four(product, output);
-  product->stride = product->four.stride = stride;
+  reds_multiply_rest(&vector, &product->outputs, done, channels, output);
 }
 
 void reds_multiply_patches(reds_product *product, int32_t positions, int8_t *output) {
   if (product->multiply_four != NULL && positions == REDS_POSITIONS) {
     multiply_four(product, output);
-  } else if (product->multiply_four != NULL && positions == 1) {
+  } else if (product->rows.count == 1 && positions == 1) {
     multiply_one(product, output);
   } else {
     multiply_any(product, positions, output);

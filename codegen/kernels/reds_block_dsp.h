@@ -58,12 +58,11 @@
 #define REDS_FOUR_HALVES REDS_HALF REDS_HALF REDS_HALF REDS_HALF
 #define REDS_EIGHT_HALVES REDS_FOUR_HALVES REDS_FOUR_HALVES
 
-/* r8 = where to enter the loop for a first turn of r2 halves. */
+/* r3 = where to enter the loop for a first turn of r2 halves. */
 #define REDS_ENTRY               \
-  "adr.w r8, 4f\n\t"             \
-  "sub.w r8, r8, r2, lsl #6\n\t" \
-  "add.w r8, r8, r2, lsl #3\n\t" \
-  "add.w r8, r8, #1\n\t"
+  "adr.w r3, 4f + 1\n\t"         \
+  "sub.w r3, r3, r2, lsl #6\n\t" \
+  "add.w r3, r3, r2, lsl #3\n\t"
 
 /* One less for negatives turns half up into half away from zero. */
 #define REDS_SIGN(x) "add.w " x ", " x ", " x ", asr #31\n\t"
@@ -93,7 +92,7 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       "str r4, [sp]\n\t"
       "stm.w r12, {r5-r7}\n\t"
       REDS_ENTRY
-      "str.w r8, [sp, #4]\n\t"
+      "str r3, [sp, #4]\n\t"
       "2:\n\t"
       "ldr r8, [sp, #24]\n\t"
       "ldr r12, [sp, #8]\n\t"
@@ -105,9 +104,13 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       REDS_HALVES(REDS_EIGHT_HALVES)
       "ldr r8, [sp, #24]\n\t"
       "ldr r10, [sp, #48]\n\t"
+      "ldr r11, [sp, #32]\n\t"
+      "ldr r9, [sp, #28]\n\t"
       "ldr r8, [r8, #-4]\n\t"
+      "ldrsb r12, [r11], #2\n\t"
       "add lr, r10\n\t"
       "str lr, [sp, #12]\n\t"
+      "str r11, [sp, #32]\n\t"
       "subs r4, r4, r0\n\t"
       "subs r5, r5, r1\n\t"
       "subs r6, r6, r2\n\t"
@@ -116,17 +119,13 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       "add.w r5, r8, r5, asr #8\n\t"
       "add.w r6, r8, r6, asr #8\n\t"
       "add.w r7, r8, r7, asr #8\n\t"
-      "ldr r10, [sp, #28]\n\t"
-      "ldr r11, [sp, #32]\n\t"
-      "ldr r8, [r10], #4\n\t"
-      "ldrsb r12, [r11], #1\n\t"
-      "ldr r9, [r10], #4\n\t"
-      "ldrsb lr, [r11], #1\n\t"
-      "str r10, [sp, #28]\n\t"
-      "str r11, [sp, #32]\n\t"
+      "ldr r8, [r9], #4\n\t"
+      "ldrsb lr, [r11, #-1]\n\t"
+      "ldr r11, [r9], #4\n\t"
       "ldr r10, [sp, #44]\n\t"
+      "str r9, [sp, #28]\n\t"
       "lsl.w r8, r8, #1\n\t"
-      "lsl.w r9, r9, #1\n\t"
+      "lsl.w r9, r11, #1\n\t"
       "rsb.w r12, r12, #0\n\t"
       "rsb.w lr, lr, #0\n\t"
       REDS_REQUANTISE("r0", "r8", "r12", "")
@@ -137,21 +136,21 @@ static REDS_NAKED void reds_multiply_four_relu(REDS_UNUSED const reds_four *four
       REDS_REQUANTISE("r5", "r9", "lr", "")
       REDS_REQUANTISE("r6", "r9", "lr", "")
       REDS_REQUANTISE("r7", "r9", "lr", "")
-      "ldr r12, [sp, #36]\n\t"
-      "ldr lr, [sp, #40]\n\t"
       "bfi r0, r4, #8, #8\n\t"
       "bfi r1, r5, #8, #8\n\t"
       "bfi r2, r6, #8, #8\n\t"
       "bfi r3, r7, #8, #8\n\t"
-      "add.w r8, r12, lr, lsl #1\n\t"
-      "ldr r4, [sp, #20]\n\t"
-      "strh.w r1, [r12, lr]\n\t"
-      "strh.w r2, [r8]\n\t"
-      "strh.w r3, [r8, lr]\n\t"
-      "strh.w r0, [r12], #2\n\t"
-      "subs r4, #1\n\t"
-      "str r12, [sp, #36]\n\t"
-      "str r4, [sp, #20]\n\t"
+      "ldr r4, [sp, #36]\n\t"
+      "ldr r5, [sp, #40]\n\t"
+      "ldr r6, [sp, #20]\n\t"
+      "strh r1, [r4, r5]\n\t"
+      "add.w r7, r4, r5, lsl #1\n\t"
+      "subs r6, #1\n\t"
+      "strh r2, [r7]\n\t"
+      "strh r3, [r7, r5]\n\t"
+      "strh.w r0, [r4], #2\n\t"
+      "str r4, [sp, #36]\n\t"
+      "str r6, [sp, #20]\n\t"
       "bne.w 2b\n\t"
       "add sp, #52\n\t"
       "pop {r4-r11, pc}\n\t");
@@ -175,7 +174,7 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "ldm.w r0, {r4-r11}\n\t"
       "stm.w r12, {r4-r11}\n\t"
       REDS_ENTRY
-      "str.w r8, [sp, #4]\n\t"
+      "str r3, [sp, #4]\n\t"
       "2:\n\t"
       "ldr r8, [sp, #92]\n\t"
       "ldr r12, [sp, #32]\n\t"
@@ -274,18 +273,18 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "ldrsb r6, [r8, r6]\n\t"
       "ldrsb r7, [r8, r7]\n\t"
       "8:\n\t"
-      "ldr r12, [sp, #60]\n\t"
-      "ldr lr, [sp, #64]\n\t"
       "bfi r0, r4, #8, #8\n\t"
       "bfi r1, r5, #8, #8\n\t"
       "bfi r2, r6, #8, #8\n\t"
       "bfi r3, r7, #8, #8\n\t"
-      "add.w r8, r12, lr, lsl #1\n\t"
-      "strh.w r1, [r12, lr]\n\t"
-      "strh.w r2, [r8]\n\t"
-      "strh.w r3, [r8, lr]\n\t"
-      "strh.w r0, [r12], #2\n\t"
-      "str r12, [sp, #60]\n\t"
+      "ldr r4, [sp, #60]\n\t"
+      "ldr r5, [sp, #64]\n\t"
+      "strh r1, [r4, r5]\n\t"
+      "add.w r7, r4, r5, lsl #1\n\t"
+      "strh.w r0, [r4], #2\n\t"
+      "strh r2, [r7]\n\t"
+      "strh r3, [r7, r5]\n\t"
+      "str r4, [sp, #60]\n\t"
       "9:\n\t"
       "ldr r4, [sp, #44]\n\t"
       "subs r4, #1\n\t"

@@ -24,45 +24,58 @@ typedef struct {
   const int8_t *end;   /* the last address from which four bytes of it can be read */
 } window_row;
 
+/* The bytes of a row of taps that are inside the input, and what is added to its two halves. */
+typedef struct {
+  uint32_t inside;
+  uint32_t even;
+  uint32_t odd;
+} row_mask;
+
 #if defined(REDS_MVE)
-
-typedef uint32_t row_mask; /* of bytes */
-
-static const row_mask all_inside = UINT32_MAX;
-
-static inline row_mask make_row_mask(uint32_t bytes) { return bytes; }
 
 static inline uint32_t added_word(int32_t input_offset) { return reds_padding(input_offset); }
 
-/* Expands one row of taps; inputs that `inside` clears become padding. */
-static inline void expand_row(uint32_t word, uint32_t padding, row_mask inside, uint32_t *lane) {
-  word = (word & inside) | (padding & ~inside);
+static inline row_mask mask_row(uint32_t inside, uint32_t padding) {
+  const row_mask mask = {inside, padding & ~inside, 0};
+  return mask;
+}
+
+/* The same of all bytes. */
+static inline row_mask all_inside(REDS_UNUSED uint32_t padding) {
+  const row_mask mask = {UINT32_MAX, 0, 0};
+  return mask;
+}
+
+/* Expands one row of taps; inputs that are not inside become padding. */
+static inline void expand_row(uint32_t word, row_mask mask, uint32_t *lane) {
+  word = (word & mask.inside) + mask.even;
   const uint32_t differing = (word ^ word >> 8) & 0xFF00u;
   *lane = word ^ differing ^ differing << 8; /* the middle bytes in exchange */
 }
 
 #else
 
-typedef struct {
-  uint32_t even;
-  uint32_t odd;
-} row_mask;
-
-static const row_mask all_inside = {UINT32_MAX, UINT32_MAX};
-
-static inline row_mask make_row_mask(uint32_t bytes) {
-  const row_mask mask = {reds_add_even_bytes(0, bytes), reds_add_odd_bytes(0, bytes)};
-  return mask;
-}
-
 static inline uint32_t added_word(int32_t input_offset) {
   return reds_pack(input_offset, input_offset);
 }
 
-/* Expands one row of taps; inputs that `inside` clears become padding. */
-static inline void expand_row(uint32_t word, uint32_t offsets, row_mask inside, uint32_t *lane) {
-  lane[0] = reds_add_even_bytes(offsets, word) & inside.even;
-  lane[REDS_UNIT_WORDS] = reds_add_odd_bytes(offsets, word) & inside.odd;
+static inline row_mask mask_row(uint32_t inside, uint32_t offsets) {
+  const row_mask mask = {inside, reds_add_even_bytes(0, inside) & offsets,
+                         reds_add_odd_bytes(0, inside) & offsets};
+  return mask;
+}
+
+/* The same of all bytes. */
+static inline row_mask all_inside(uint32_t offsets) {
+  const row_mask mask = {UINT32_MAX, offsets, offsets};
+  return mask;
+}
+
+/* Expands one row of taps; inputs that are not inside become padding. */
+static inline void expand_row(uint32_t word, row_mask mask, uint32_t *lane) {
+  word &= mask.inside;
+  lane[0] = reds_add_even_bytes(mask.even, word);
+  lane[REDS_UNIT_WORDS] = reds_add_odd_bytes(mask.odd, word);
 }
 
 #endif
@@ -113,7 +126,7 @@ static uint32_t inside_mask(int32_t left, int32_t bytes) {
 }
 
 /* Four bytes, of which only those of `mask` are read. */
-static uint32_t load_masked(const int8_t *source, uint32_t mask) {
+static REDS_COLD uint32_t load_masked(const int8_t *source, uint32_t mask) {
   uint32_t word = 0;
   for (int32_t i = 0; i < 4; ++i) {
     if ((mask >> (8 * i) & 1) != 0) word |= (uint32_t)(uint8_t)source[i] << (8 * i);
@@ -121,60 +134,115 @@ static uint32_t load_masked(const int8_t *source, uint32_t mask) {
   return word;
 }
 
-/* Expands `count` rows inside the input; two in a turn. */
-static inline void expand_rows(const window_row *row, const int8_t *source, int32_t count,
-                               row_mask inside, uint32_t *lane) {
-  const int32_t row_step = row->row_step;
-  const uint32_t added = row->added;
-  const int8_t *end = source + (count & ~1) * row_step;
-  for (; source != end; lane += 2 * ROW_WORDS) {
-    expand_row(reds_load_word(source), added, inside, lane);
-    source += row_step;
-    expand_row(reds_load_word(source), added, inside, lane + ROW_WORDS);
-    source += row_step;
-  }
-  if ((count & 1) != 0) expand_row(reds_load_word(source), added, inside, lane);
-}
-
-/* Expands a row of taps that reaches beyond the tensor. */
-static REDS_COLD void expand_end(const int8_t *source, uint32_t mask, uint32_t added,
-                                 uint32_t *lane) {
-  expand_row(load_masked(source, mask), added, make_row_mask(mask), lane);
-}
-
-/* A window across the left or right border. */
-static REDS_NOINLINE void expand_border(const window_row *row, uint32_t *lane) {
-  const uint32_t mask = inside_mask(row->left, row->bytes);
-  const int32_t step = row->row_step;
-  const int8_t *source = row->source;
-  int32_t count = row->count;
-  for (; count > 0 && source < row->begin; --count, source += step, lane += ROW_WORDS) {
-    expand_end(source, mask, row->added, lane);
-  }
-  for (; count > 0 && source + (count - 1) * step > row->end; --count) {
-    expand_end(source + (count - 1) * step, mask, row->added, lane + (count - 1) * ROW_WORDS);
-  }
-  expand_rows(row, source, count, make_row_mask(mask), lane);
-}
-
-static uint32_t *clear(int32_t rows, uint32_t padding, uint32_t *lane) {
+/* Padding for `rows` rows of taps. */
+static REDS_COLD void clear(int32_t rows, uint32_t padding, uint32_t *lane) {
   for (int32_t units = ROW_UNITS * rows; units > 0; --units, lane += REDS_UNIT_WORDS) {
     *lane = padding;
   }
-  return lane;
 }
 
-/* Expands the next window into the lane of one position. */
-static inline void expand_next(window_row *row, uint32_t *lane) {
-  if (row->above > 0) lane = clear(row->above, row->padding, lane);
-  if (row->left < 0 || row->left > row->last) {
-    expand_border(row, lane);
-  } else {
-    expand_rows(row, row->source, row->count, all_inside, lane);
-  }
-  if (row->below > 0) clear(row->below, row->padding, lane + row->count * ROW_WORDS);
-  row->left += row->step;
+/* Rows of taps of one window, and where they go. */
+typedef struct {
+  const int8_t *source;
+  int32_t count;
+  uint32_t *lane;
+} row_run;
+
+/* Takes the next window: padding for its rows outside the input; returns those inside. */
+static inline row_run next_window(window_row *row, uint32_t *lane) {
+  row_run rows = {row->source, row->count, lane};
   row->source += row->step;
+  row->left += row->step;
+  if (row->below > 0) {
+    clear(row->below, row->padding, lane + (row->above + rows.count) * ROW_WORDS);
+  }
+  if (row->above > 0) {
+    clear(row->above, row->padding, lane);
+    rows.lane += row->above * ROW_WORDS;
+  }
+  return rows;
+}
+
+/* Expands the first and last rows where they reach beyond the tensor; returns the others. */
+static inline row_run expand_ends(const window_row *row, row_run rows, row_mask mask) {
+  const int32_t step = row->row_step;
+  for (; rows.count > 0 && rows.source < row->begin; --rows.count) {
+    expand_row(load_masked(rows.source, mask.inside), mask, rows.lane);
+    rows.source += step;
+    rows.lane += ROW_WORDS;
+  }
+  for (; rows.count > 0; --rows.count) {
+    const int32_t last = rows.count - 1;
+    const int8_t *source = rows.source + last * step;
+    if (source <= row->end) break;
+    expand_row(load_masked(source, mask.inside), mask, rows.lane + last * ROW_WORDS);
+  }
+  return rows;
+}
+
+#if defined(REDS_DSP) && !defined(REDS_MVE)
+
+/* Two rows inside the tensor; returns where the next begin. */
+static inline row_run expand_two(row_run rows, int32_t step, row_mask mask) {
+  uint32_t first, second, half;
+  __asm__ volatile(
+      "ldr %[first], [%[source]]\n\t"
+      "ldr %[second], [%[source], %[step]]\n\t"
+      "add %[source], %[source], %[step], lsl #1\n\t"
+      "and %[first], %[inside]\n\t"
+      "and %[second], %[inside]\n\t"
+      "sxtab16 %[half], %[even], %[first]\n\t"
+      "sxtab16 %[first], %[odd], %[first], ror #8\n\t"
+      "str %[half], [%[lane]], #16\n\t"
+      "str %[first], [%[lane]], #16\n\t"
+      "sxtab16 %[half], %[even], %[second]\n\t"
+      "sxtab16 %[second], %[odd], %[second], ror #8\n\t"
+      "str %[half], [%[lane]], #16\n\t"
+      "str %[second], [%[lane]], #16\n\t"
+      : [source] "+&r"(rows.source), [lane] "+&r"(rows.lane), [first] "=&r"(first),
+        [second] "=&r"(second), [half] "=&r"(half)
+      : [step] "r"(step), [inside] "r"(mask.inside), [even] "r"(mask.even), [odd] "r"(mask.odd)
+      : "memory");
+  return rows;
+}
+
+#else
+
+static inline row_run expand_two(row_run rows, int32_t step, row_mask mask) {
+  expand_row(reds_load_word(rows.source), mask, rows.lane);
+  expand_row(reds_load_word(rows.source + step), mask, rows.lane + ROW_WORDS);
+  rows.source += 2 * step;
+  rows.lane += 2 * ROW_WORDS;
+  return rows;
+}
+
+#endif
+
+/* Expands rows inside the tensor, two in a turn. */
+static inline void expand_rows(row_run rows, int32_t step, row_mask mask) {
+  if ((rows.count & 1) != 0) {
+    expand_row(reds_load_word(rows.source), mask, rows.lane);
+    rows.source += step;
+    rows.lane += ROW_WORDS;
+  }
+  for (int32_t pairs = rows.count >> 1; pairs > 0; --pairs) {
+    rows = expand_two(rows, step, mask);
+  }
+}
+
+/* Expands the next windows of the row into as many lanes. */
+static REDS_NOINLINE void expand_next(window_row *row, int32_t windows, int32_t patch_words,
+                                      uint32_t *lane) {
+  for (; windows > 0; --windows, lane += patch_words) {
+    const int32_t step = row->row_step, left = row->left;
+    row_run rows = next_window(row, lane);
+    row_mask mask = all_inside(row->added);
+    if (left < 0 || left > row->last) {
+      mask = mask_row(inside_mask(left, row->bytes), row->added);
+      rows = expand_ends(row, rows, mask);
+    }
+    expand_rows(rows, step, mask);
+  }
 }
 
 reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv_params *params,
@@ -194,9 +262,11 @@ reds_status reds_convolve_narrow_s8(const reds_context *context, const reds_conv
   int32_t lane = 0;
   for (int32_t y = 0; y < output_dims->height; ++y) {
     start_row(&call, y, &row);
-    for (int32_t x = 0; x < output_dims->width; ++x) {
-      expand_next(&row, product.patches + lane * patch_words);
-      if (++lane < REDS_POSITIONS) continue;
+    for (int32_t left = output_dims->width, count; left > 0; left -= count) {
+      count = left < REDS_POSITIONS - lane ? left : REDS_POSITIONS - lane;
+      expand_next(&row, count, patch_words, product.patches + lane * patch_words);
+      lane += count;
+      if (lane < REDS_POSITIONS) continue;
       reds_multiply_patches(&product, REDS_POSITIONS, output);
       output += REDS_POSITIONS * product.stride;
       lane = 0;

@@ -42,8 +42,8 @@ static inline uint32_t reds_load_word(const int8_t *source) {
 }
 
 static inline uint32_t reds_add_even_bytes(uint32_t offsets, uint32_t word) {
-  const int32_t offset = (int16_t)offsets;
-  return reds_pack((int8_t)word + offset, (int8_t)(word >> 16) + offset);
+  return reds_pack((int8_t)word + (int16_t)offsets,
+                   (int8_t)(word >> 16) + (int16_t)(offsets >> 16));
 }
 
 static inline uint32_t reds_add_odd_bytes(uint32_t offsets, uint32_t word) {

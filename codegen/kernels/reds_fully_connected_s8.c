@@ -53,36 +53,6 @@ static REDS_NOINLINE void reds_expand_vector(const int8_t *input, int32_t length
   reds_expand_rest(input, left, offset, 1, inputs);
 }
 
-/* Both pairs of rows times the whole vector, run by run, added to `sums`. */
-static void sum_rows(const reds_vector *vector, const int8_t *pair0, const int8_t *pair1,
-                     reds_vector_sums *sums) {
-  const uint32_t *inputs = vector->inputs;
-  for (int32_t left = vector->groups; left > 0; left -= REDS_RUN_GROUPS) {
-    const int32_t groups = left < REDS_RUN_GROUPS ? left : REDS_RUN_GROUPS;
-    reds_sum_vector(inputs, pair0, pair1, groups, sums);
-    inputs += 2 * REDS_RUN_GROUPS;
-    pair0 += REDS_RUN_GROUPS * REDS_GROUP_BYTES;
-    pair1 += REDS_RUN_GROUPS * REDS_GROUP_BYTES;
-  }
-}
-
-/* The outputs from channel `first` on, four at a time; of the last four, those that do not exist
- * are dropped. */
-static REDS_COLD void multiply_any(const reds_vector *vector,
-                                       const reds_outputs *shared_outputs, int32_t first,
-                                       int32_t channels, int8_t *output) {
-  const reds_outputs outputs = *shared_outputs; /* a local copy: no int8 store can alias it */
-  for (int32_t channel = first; channel < channels; channel += 4) {
-    const int8_t *pair0 = vector->filter + channel / 2 * vector->pair_bytes;
-    const int8_t *pair1 = channel + 2 < channels ? pair0 + vector->pair_bytes : pair0;
-    reds_vector_sums sums = {{0, 0, 0, 0}};
-    sum_rows(vector, pair0, pair1, &sums);
-    for (int32_t i = 0; i < 4 && channel + i < channels; ++i) {
-      output[channel + i] = reds_output(&outputs, channel + i, sums.row[i]);
-    }
-  }
-}
-
 static inline void reds_multiply_vector(const reds_vector *vector, const reds_outputs *outputs,
                                         int32_t channels, int8_t *output) {
   int32_t done = 0;
@@ -98,7 +68,7 @@ static inline void reds_multiply_vector(const reds_vector *vector, const reds_ou
 #endif
   const reds_vector rest = *vector; /* copies: those of the quads stay in registers */
   const reds_outputs rest_outputs = *outputs;
-  multiply_any(&rest, &rest_outputs, done, channels, output);
+  reds_multiply_rest(&rest, &rest_outputs, done, channels, output);
 }
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef REDS_VECTOR_H_
 #define REDS_VECTOR_H_
 
-#include "reds_pair_plain.h"
+#include "reds_block.h"
 
 #define REDS_GROUP_BYTES (2 * REDS_HALF_BYTES)
 #define REDS_RUN_GROUPS (REDS_RUN_HALVES / 2)
@@ -22,53 +22,40 @@ typedef struct {
 #include "reds_vector_mve.h"
 #else
 
-/* Sums of two row pairs. */
-typedef struct {
-  int32_t row[4];
-} reds_vector_sums;
+/* The outputs from channel `first` on, any activation. */
+REDS_COLD void reds_multiply_rest(const reds_vector *vector, const reds_outputs *outputs,
+                                  int32_t first, int32_t channels, int8_t *output);
 
 #if defined(REDS_DSP)
-#include "reds_vector_dsp.h"
-#else
 
-#if defined(REDS_THUMB_1)
+/* Four rows a turn: the outputs from `output` to `output_end`, or to the first four of which one is
+ * shifted to the left; returns where it stopped. `weights` lies `skipped` bytes before the first
+ * pair; these are the bytes from the groups of the second pair to the third pair. Tables come as
+ * the addresses of their entries for an output at address 0. `rounding` is -1 - zero point:
+ * subtracted with carry, it rounds and adds the zero point.
+ *
+ * With four `input_bytes` too few, the sums of one turn are added to four words at `output`. */
+uintptr_t reds_multiply_rows(int32_t skipped, const uint32_t *inputs, int32_t pair_bytes,
+                             int32_t input_bytes, uintptr_t bias, uintptr_t multiplier,
+                             uintptr_t shift, int32_t rounding, uintptr_t output_end,
+                             uintptr_t weights, uintptr_t output);
 
-static REDS_NOINLINE void sum_pair(const uint32_t *inputs, const int8_t *pair, int32_t groups,
-                                   int32_t *sums) {
-  reds_add_pair(inputs, 1, pair, 2 * groups, sums, sums + 1);
+/* The first outputs, four at a time; returns how many. For rows of at most REDS_RUN_GROUPS, an
+ * activation that lets all of int8 through, and no table. */
+static inline int32_t reds_multiply_quads(const reds_vector *vector, const reds_outputs *outputs,
+                                          int32_t channels, int8_t *output) {
+  const uintptr_t start = (uintptr_t)output, end = start + ((uintptr_t)channels & ~(uintptr_t)3);
+  const int32_t bytes = vector->groups * REDS_GROUP_BYTES;
+  const int32_t skipped = vector->pair_bytes - bytes;
+  if (start == end) return 0;
+  return (int32_t)(reds_multiply_rows(skipped, vector->inputs, vector->pair_bytes, bytes,
+                                        (uintptr_t)outputs->bias - 4 * start,
+                                        (uintptr_t)outputs->multiplier - 4 * start,
+                                        (uintptr_t)outputs->shift - start, -1 - outputs->offset,
+                                        end, (uintptr_t)(vector->filter - skipped), start) -
+                   start);
 }
 
-/* Adds the products of `groups` groups to `sums`. */
-static REDS_NOINLINE void reds_sum_vector(const uint32_t *inputs, const int8_t *pair0,
-                                          const int8_t *pair1, int32_t groups,
-                                          reds_vector_sums *sums) {
-  sum_pair(inputs, pair0, groups, sums->row);
-  sum_pair(inputs, pair1, groups, sums->row + 2);
-}
-
-#else
-
-/* Adds the products of `groups` groups to `sums`. */
-static REDS_NOINLINE void reds_sum_vector(const uint32_t *inputs, const int8_t *pair0,
-                                          const int8_t *pair1, int32_t groups,
-                                          reds_vector_sums *sums) {
-  const reds_halfword *a = (const reds_halfword *)inputs;
-  const reds_halfword *mixes0 = (const reds_halfword *)pair0;
-  const reds_halfword *mixes1 = (const reds_halfword *)pair1;
-  int32_t low0 = 0, low1 = 0, mixed0 = 0, mixed1 = 0;
-  for (int32_t i = 0; i < 4 * groups; ++i) {
-    low0 += (int8_t)mixes0[i] * a[i];
-    low1 += (int8_t)mixes1[i] * a[i];
-    mixed0 += mixes0[i] * a[i];
-    mixed1 += mixes1[i] * a[i];
-  }
-  sums->row[0] += low0;
-  sums->row[1] += (mixed0 - low0) >> 8;
-  sums->row[2] += low1;
-  sums->row[3] += (mixed1 - low1) >> 8;
-}
-
-#endif
 #endif /* REDS_DSP */
 #endif /* REDS_MVE */
 #endif /* REDS_VECTOR_H_ */

@@ -1,12 +1,12 @@
-/* The vector product in assembly, for cores with the DSP extension. Not public.
+/* The vector product in assembly, for cores with the DSP extension. Part of
+ * reds_vector.c.
  *
  *   r0, r1     S0 of the two pairs      r4, r5  inputs of two halves      r8   end of the inputs
  *   r2, r3     the mix sums             r6, r7  weights of two halves     r9   output
  *   r10, lr    weights of both pairs    r11     inputs                    r12  low bytes of weights
- * The plain C of reds_vector.h is the specification. */
+ * The plain C of reds_vector_plain.h is the specification. */
 #ifndef REDS_VECTOR_DSP_H_
 #define REDS_VECTOR_DSP_H_
-
 
 /* Two inputs of two rows, added to s (S0) and m (mix). */
 #define REDS_VECTOR_HALF(w, x, s, m) \
@@ -63,18 +63,10 @@
   "lsr.w r10, r10, #8\n\t"         \
   REDS_VECTOR_OUTPUT("r3", "r7")
 
-/* Four rows a turn: the outputs from `output` to `output_end`, or to the first four of which one is
- * shifted to the left; returns where it stopped. `weights` lies `skipped` bytes before the first
- * pair; these are the bytes from the groups of the second pair to the third pair. Tables come as
- * the addresses of their entries for an output at address 0. `rounding` is -1 - zero point:
- * subtracted with carry, it rounds and adds the zero point.
- *
- * With four `input_bytes` too few, the sums of one turn are added to four words at `output`.
- *
- * Groups are done five in a turn, in the first one what is left of them. Stack: 0 skipped,
+/* Groups are done five in a turn, in the first one what is left of them. Stack: 0 skipped,
  * 4 inputs, 8 pair_bytes, 12 entry of the first turn, 16 saved registers, 52 bias, 56 multiplier,
  * 60 shift, 64 rounding, 68 output_end, 72 weights, 76 output. */
-static __attribute__((naked, noinline, used)) uintptr_t reds_multiply_rows(
+__attribute__((naked)) uintptr_t reds_multiply_rows(
     REDS_UNUSED int32_t skipped, REDS_UNUSED const uint32_t *inputs, REDS_UNUSED int32_t pair_bytes,
     REDS_UNUSED int32_t input_bytes, REDS_UNUSED uintptr_t bias,
     REDS_UNUSED uintptr_t multiplier, REDS_UNUSED uintptr_t shift, REDS_UNUSED int32_t rounding,
@@ -134,22 +126,6 @@ static inline void reds_sum_vector(const uint32_t *inputs, const int8_t *pair0,
   const uintptr_t row = (uintptr_t)sums->row;
   reds_multiply_rows(0, inputs, pair1 - pair0, groups * REDS_GROUP_BYTES - 4, 0, 0, 0, 0, 0,
                        (uintptr_t)pair0, row);
-}
-
-/* The first outputs, four at a time; returns how many. For rows of at most REDS_RUN_GROUPS, an
- * activation that lets all of int8 through, and no table. */
-static inline int32_t reds_multiply_quads(const reds_vector *vector, const reds_outputs *outputs,
-                                          int32_t channels, int8_t *output) {
-  const uintptr_t start = (uintptr_t)output, end = start + ((uintptr_t)channels & ~(uintptr_t)3);
-  const int32_t bytes = vector->groups * REDS_GROUP_BYTES;
-  const int32_t skipped = vector->pair_bytes - bytes;
-  if (start == end) return 0;
-  return (int32_t)(reds_multiply_rows(skipped, vector->inputs, vector->pair_bytes, bytes,
-                                        (uintptr_t)outputs->bias - 4 * start,
-                                        (uintptr_t)outputs->multiplier - 4 * start,
-                                        (uintptr_t)outputs->shift - start, -1 - outputs->offset,
-                                        end, (uintptr_t)(vector->filter - skipped), start) -
-                   start);
 }
 
 #endif /* REDS_VECTOR_DSP_H_ */
