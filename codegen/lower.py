@@ -10,8 +10,9 @@ from tflm_reds.codegen.passes.check_overflow import check_overflow
 from tflm_reds.codegen.passes.fuse_lookup import fuse_lookup
 from tflm_reds.codegen.passes.fuse_pad import fuse_pad
 from tflm_reds.codegen.passes.pack_weights import pack_weights
-from tflm_reds.codegen.passes.plan_arena import plan_arena
+from tflm_reds.codegen.passes.plan_arena import least_bytes, plan_arena
 from tflm_reds.codegen.passes.resolve_reshapes import resolve_reshapes
+from tflm_reds.codegen.passes.save_scratch import save_scratch
 from tflm_reds.codegen.passes.select_kernels import Candidate, select_kernels
 from tflm_reds.codegen.program import Edge, Op, OutputTable, Program
 from tflm_reds.element_wise import (
@@ -77,7 +78,11 @@ def _lower_image(
 ) -> Program:
     """Like `lower`, but the sizes are those of this program alone."""
     program = select_kernels(prepare(net), chosen)
-    return plan_arena(pack_weights(program), SLACK[optimize], ram)
+    live = least_bytes(program)
+    if optimize == "ram":
+        limit = int(SLACK[optimize] * live)
+        program = save_scratch(program, limit if ram is None else min(limit, ram))
+    return plan_arena(pack_weights(program), SLACK[optimize], ram, live)
 
 
 def prepare(net: QuantizedNet) -> Program:

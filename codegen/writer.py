@@ -28,6 +28,8 @@ RUNTIME = ("reds.c", "reds_ops.c", "reds_support.c")
 # What kernels have in common.
 SHARED = {
     "reds_convolve_1x1_s8": ("reds_block", "reds_vector"),
+    "reds_convolve_1x1_single_s8": ("reds_fully_connected_s8", "reds_vector"),
+    "reds_convolve_direct_s8": ("reds_block", "reds_vector"),
     "reds_convolve_narrow_s8": ("reds_block", "reds_vector"),
     "reds_convolve_s8": ("reds_block", "reds_patches", "reds_vector"),
     "reds_fully_connected_s8": ("reds_vector",),
@@ -65,8 +67,8 @@ def write_sources(program: Program, folder: str | Path) -> list[Path]:
         write_text(folder / f"{name}_model.{suffix}", render(program, f"model.{suffix}.j2"))
         for suffix in ("c", "h")
     ]
-    shared = {part for kernel in program.kernels for part in SHARED.get(kernel, ())}
-    copied = [*RUNTIME, *(f"{part}.c" for part in (*program.kernels, *sorted(shared)))]
+    shared = (part for kernel in program.kernels for part in SHARED.get(kernel, ()))
+    copied = [*RUNTIME, *(f"{part}.c" for part in sorted({*program.kernels, *shared}))]
     copied += [header.name for header in KERNELS.glob("*.h")]
     written += [write_bytes(folder / file, (KERNELS / file).read_bytes()) for file in copied]
     return sorted(written)

@@ -8,7 +8,12 @@ import numpy as np
 from tflm_reds.channel_order import concatenation_runs
 from tflm_reds.codegen.lower import output_table
 from tflm_reds.codegen.packing import filter_stride, pack_pairs, segments_of
-from tflm_reds.codegen.passes.select_kernels import DEPTHWISE_3X3, is_depthwise_3x3, is_narrow
+from tflm_reds.codegen.passes.select_kernels import (
+    CONVOLVE_DIRECT,
+    DEPTHWISE_3X3,
+    is_depthwise_3x3,
+    is_narrow,
+)
 from tflm_reds.element_wise import (
     TABLES,
     add_multipliers,
@@ -29,7 +34,8 @@ class KernelCall:
 
     `lookup` is the table of a fused element-wise op, int8 [256]. With `below`, the output begins
     that many bytes below the (first) input and overlaps it; less than 0: above it. `room` is the
-    share of a convolution's scratch, from the least to that of full speed.
+    share of a convolution's scratch, from the least to that of full speed. `kernel` is one of the
+    smaller kernels of a convolution or a fully connected layer.
     """
 
     def __init__(
@@ -41,9 +47,10 @@ class KernelCall:
         lookup: np.ndarray | None = None,
         below: int | None = None,
         room: float = 1.0,
+        kernel: str = "",
     ) -> None:
         self.machine, self.net, self.op, self.subnet = machine, net, op, subnet
-        self.lookup, self.below, self.room = lookup, below, room
+        self.lookup, self.below, self.room, self.smaller = lookup, below, room, kernel
         self.source, self.target = net.source(op), net.target(op)
 
     def run(self, *inputs: np.ndarray, count: bool = False) -> np.ndarray | int:
@@ -146,6 +153,8 @@ class KernelCall:
     def kernel(self) -> str:
         """Of a convolution."""
         op = self.op
+        if self.smaller:
+            return self.smaller
         if op.kind != "CONV_2D":
             return ""
         if op.kernel_size == (1, 1) and op.stride == (1, 1):
@@ -170,6 +179,8 @@ class KernelCall:
         return self.bytes(self.op.biases[self.subnet])
 
     def scratch(self, name: str, *arguments: int) -> int:
+        if name == CONVOLVE_DIRECT:
+            return 0
         size = self.machine.call(f"{name}_get_buffer_size", *arguments)
         if self.room < 1:
             target = self.dims(self.target)
@@ -226,10 +237,11 @@ def _depthwise(call: KernelCall, params: int):
 
 def _fully_connected(call: KernelCall):
     offsets = (-call.source.zero_point, call.target.zero_point)
-    params = call.linear_params(*offsets, *call.net.activation_range(call.op))
+    geometry = (1, 1, 0, 0, 1, 1) if call.smaller else ()
+    params = call.linear_params(*offsets, *geometry, *call.net.activation_range(call.op))
     length = call.source.channels[call.subnet] * call.source.positions
     filter_dims = call.ints(1, 1, length, call.source.shape[-1])
-    name = "reds_fully_connected_s8"
+    name = call.smaller or "reds_fully_connected_s8"
     leading = [call.scratch(name, filter_dims), params, call.requantisation()]
     weights = call.op.weights.reshape(len(call.op.weights), 1, -1)
     return name, leading, [filter_dims, call.bytes(pack_pairs(weights)), call.bias()]

@@ -138,7 +138,7 @@ def test_an_unknown_goal_is_refused():
 def test_arena_is_near_the_live_tensors_unless_the_least_scratch_forbids(make, optimize):
     net = make(3)
     program = lower(net, optimize)
-    least = lower(net, "ram", ram=(0,) * net.subnet_count)
+    least = lower(net, optimize, ram=(0,) * net.subnet_count)
     sizes = zip(program.arena_sizes, program.live_sizes, least.arena_sizes, strict=True)
     assert all(arena <= max(SLACK[optimize] * live, small) for arena, live, small in sizes)
 

@@ -80,6 +80,8 @@ KERNEL_CALLS = {
     "reds_convolve_s8": CONVOLUTION,
     "reds_convolve_narrow_s8": NARROW,
     "reds_convolve_1x1_s8": CONVOLUTION,
+    "reds_convolve_1x1_single_s8": CONVOLUTION,
+    "reds_convolve_direct_s8": CONVOLUTION,
     "reds_depthwise_conv_s8": DEPTHWISE,
     "reds_depthwise_conv_3x3_s8": DEPTHWISE_3X3,
     "reds_fully_connected_s8": DENSE,
@@ -95,7 +97,8 @@ KERNEL_CALLS = {
     "reds_concatenate_s8": CONCATENATE,
 }
 ALL = list(KERNEL_CALLS)
-LINEAR = ALL[:6]
+LINEAR = ALL[:8]
+WITHOUT_SCRATCH = ("reds_convolve_direct_s8", "reds_depthwise_conv_s8")
 SLIDING = [
     "reds_convolve_s8",
     "reds_convolve_narrow_s8",
@@ -151,7 +154,7 @@ def test_valid_call(host, kernel):
     ("kernel", "argument"), [(k, name) for k in ALL for name in KERNEL_CALLS[k]]
 )
 def test_null(host, kernel, argument):
-    if (kernel, argument) == ("reds_depthwise_conv_s8", "context"):
+    if argument == "context" and kernel in WITHOUT_SCRATCH:
         assert status_of(host, kernel, context=0) == OK
     elif argument == "output":
         assert host.call(kernel, *([0] * len(KERNEL_CALLS[kernel]))) == ERROR_ARGUMENT
@@ -215,7 +218,13 @@ def test_input_offset_of_no_zero_point(host, kernel, offset):
 
 
 @pytest.mark.parametrize(
-    "kernel", ["reds_convolve_s8", "reds_convolve_1x1_s8", "reds_fully_connected_s8"]
+    "kernel",
+    [
+        "reds_convolve_s8",
+        "reds_convolve_1x1_s8",
+        "reds_convolve_1x1_single_s8",
+        "reds_fully_connected_s8",
+    ],
 )
 def test_scratch(host, kernel):
     needed = host.call(
@@ -227,7 +236,7 @@ def test_scratch(host, kernel):
     assert status_of(host, kernel, context=(0, "*scratch")) == ERROR_ARGUMENT
 
 
-@pytest.mark.parametrize("kernel", [k for k in LINEAR if k != "reds_depthwise_conv_s8"])
+@pytest.mark.parametrize("kernel", [k for k in LINEAR if k not in WITHOUT_SCRATCH])
 def test_misaligned_scratch(host, kernel):
     start = host.place(bytes(4096)) + 1
     context = host.place(start.to_bytes(8, "little") + (4000).to_bytes(8, "little"))

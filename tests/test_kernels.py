@@ -8,7 +8,6 @@ import shutil
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -21,7 +20,12 @@ from random_nets import NetBuilder
 
 from tflm_reds.codegen.lower import lower, translate
 from tflm_reds.codegen.passes.overlap import reach, reach_above, works_in_place
-from tflm_reds.codegen.passes.select_kernels import scratch_bytes, select_kernels
+from tflm_reds.codegen.passes.select_kernels import (
+    scratch_bytes,
+    select_kernels,
+    smaller_kernels,
+)
+from tflm_reds.codegen.program import PAIR_KERNELS, Program
 from tflm_reds.codegen.toolchain import target_compiler
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.reference import run_op
@@ -171,13 +175,14 @@ def check(
 ) -> None:
     """The last op in each subnet, on random and on extreme inputs, equals numpy.
 
-    So does it with its output over its input, as far as the arena planner goes, and a convolution
-    with less scratch. `lookup` is the table of a fused element-wise op.
+    So does it with its output over its input, as far as the arena planner goes, a convolution with
+    less scratch, and by the kernels that save scratch. `lookup` is the table of a fused op.
     """
-    op = net.ops[-1]
-    kernel = KernelCall(machine, net, op, 0).kernel
-    rooms = (1.0, 0.0, 0.3) if kernel == "reds_convolve_s8" else (1.0,)
-    places = [None, *overlap(net, kernel)]
+    op, program = net.ops[-1], uncut_program(net)
+    fastest = KernelCall(machine, net, op, 0).kernel or program.ops[-1].kernel
+    ways = [("", place, room) for place in places(program, fastest) for room in rooms(fastest)]
+    for kernel in smaller_convolutions(program, fastest):
+        ways += [(kernel, place, 1.0) for place in places(program, kernel)]
     random = np.random.default_rng(0)
     for subnet in range(net.subnet_count):
         shapes = [net.tensors[name].active_shape(subnet) for name in op.inputs]
@@ -189,28 +194,42 @@ def check(
             expected = run_op(net, op, subnet, [x[np.newaxis] for x in inputs])[0]
             if lookup is not None:
                 expected = lookup[expected.astype(int) + 128]
-            for below, room in product(places, rooms):
-                actual = KernelCall(machine, net, op, subnet, lookup, below, room).run(*inputs)
+            for kernel, below, room in ways:
+                call = KernelCall(machine, net, op, subnet, lookup, below, room, kernel)
+                actual = call.run(*inputs)
                 np.testing.assert_array_equal(actual, expected)
                 machine.free()
 
 
-def overlap(net: QuantizedNet, kernel: str = "") -> list[int]:
-    """How far below its input the output of the last op may begin at least, if over it at all.
-
-    Less than 0: above it. `kernel` is that of a convolution, which may depend on whether its input
-    is cut.
-    """
+def uncut_program(net: QuantizedNet) -> Program:
+    """As code generation takes the net, which refuses a cut input or output."""
     uncut = {
         name: replace(tensor, channels=(tensor.full_channels,) * net.subnet_count)
         for name, tensor in net.tensors.items()
     }
-    program = select_kernels(translate(replace(net, tensors=uncut)))
-    op = replace(program.ops[-1], kernel=kernel or program.ops[-1].kernel)
+    return select_kernels(translate(replace(net, tensors=uncut)))
+
+
+def rooms(kernel: str) -> tuple[float, ...]:
+    return (1.0, 0.0, 0.3) if kernel == "reds_convolve_s8" else (1.0,)
+
+
+def smaller_convolutions(program: Program, kernel: str) -> list[str]:
+    kernels = smaller_kernels(program, replace(program.ops[-1], kernel=kernel))
+    return [one for one in kernels if one in PAIR_KERNELS]
+
+
+def places(program: Program, kernel: str) -> list[int | None]:
+    """How far below its input the output of the last op may begin at least; None: apart from it.
+
+    Less than 0: above it. `kernel` is that of a convolution, which may depend on whether its input
+    is cut.
+    """
+    op = replace(program.ops[-1], kernel=kernel)
     if (above := reach_above(program, op)) is not None:
-        return [-above]
+        return [None, -above]
     least = 0 if works_in_place(program, op) else reach(program, op)
-    return [] if least is None else [least]
+    return [None] if least is None else [None, least]
 
 
 def fits_32_bits(net: QuantizedNet) -> bool:
@@ -393,6 +412,7 @@ def test_scratch_of_the_planner_is_that_of_the_kernels(machine, examples):
         for kernel, window in (
             ("reds_convolve_s8", (height, width)),
             ("reds_convolve_1x1_s8", (1, 1)),
+            ("reds_convolve_1x1_single_s8", (1, 1)),
             ("reds_fully_connected_s8", (1, 1)),
         ):
             call = KernelCall(machine, *_any_convolution(), 0)

@@ -192,6 +192,39 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
 
 size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims);
 
+/* The same, one position after another by reds_fully_connected_s8: slower, with less scratch.
+ *
+ * scratch      reds_convolve_1x1_single_s8_get_buffer_size
+ *
+ * In order, each position read in full before it is written; from the last one to the first as
+ * above. */
+reds_status reds_convolve_1x1_single_s8(const reds_context *context, const reds_conv_params *params,
+                                        const reds_requantisation *requantisation,
+                                        const reds_dims *input_dims, const int8_t *input,
+                                        const reds_dims *filter_dims, const int8_t *filter,
+                                        const int32_t *bias, const reds_dims *output_dims,
+                                        int8_t *output);
+
+size_t reds_convolve_1x1_single_s8_get_buffer_size(const reds_dims *filter_dims);
+
+/* Convolution with any kernel size, stride, dilation and padding, or a fully connected layer, that
+ * reads its inputs where they lie: slower than the others, without scratch.
+ *
+ * filter, filter_dims  as of reds_convolve_s8. Where the stride is the number of input channels and
+ *                      no multiple of 4, the kernel is 1x1; or its rows hold a multiple of four
+ *                      inputs, the channels are not cut, and there is neither a dilation nor
+ *                      padding along the width
+ * scratch              none: `context` may be null
+ *
+ * In order. With a 1x1 kernel, stride 1 and no padding, and a smaller stride of `output` than of
+ * `input`, from the last position to the first. */
+reds_status reds_convolve_direct_s8(const reds_context *context, const reds_conv_params *params,
+                                    const reds_requantisation *requantisation,
+                                    const reds_dims *input_dims, const int8_t *input,
+                                    const reds_dims *filter_dims, const int8_t *filter,
+                                    const int32_t *bias, const reds_dims *output_dims,
+                                    int8_t *output);
+
 /* Depthwise convolution; a depth multiplier of output channels / input channels, those of one input
  * channel together.
  *

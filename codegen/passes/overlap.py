@@ -13,6 +13,8 @@ import numpy as np
 from tflm_reds.codegen.passes.select_kernels import (
     CONVOLVE,
     CONVOLVE_1X1,
+    CONVOLVE_1X1_SINGLE,
+    CONVOLVE_DIRECT,
     CONVOLVE_NARROW,
     DEPTHWISE,
     DEPTHWISE_3X3,
@@ -23,7 +25,8 @@ from tflm_reds.codegen.program import Op, Program
 
 IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8", "reds_prelu_s8", "reds_add_s8")
 FOUR_BY_FOUR = (CONVOLVE_1X1, CONVOLVE_NARROW, CONVOLVE)
-IN_ORDER = ("reds_max_pool_s8", "reds_average_pool_s8", DEPTHWISE)
+BACKWARD = (CONVOLVE_1X1, CONVOLVE_1X1_SINGLE, CONVOLVE_DIRECT)
+IN_ORDER = ("reds_max_pool_s8", "reds_average_pool_s8", DEPTHWISE, CONVOLVE_DIRECT)
 
 Size = tuple[int, int]
 """(height, width)."""
@@ -57,9 +60,9 @@ def works_backward(program: Program, op: Op) -> bool:
     So outputs that are smaller and outputs that are larger all end where their inputs end: a chain
     of them needs no more than its largest tensor.
     """
-    return op.kernel == CONVOLVE_1X1 and (
-        program.edges[op.target].stride < program.edges[op.source].stride
-    )
+    is_pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
+    is_smaller = program.edges[op.target].stride < program.edges[op.source].stride
+    return op.kernel in BACKWARD and is_pointwise and is_smaller
 
 
 def _lag(program: Program, op: Op) -> int | None:
@@ -88,6 +91,8 @@ def steps(
     positions = np.arange(len(needed))
     if kernel in IN_ORDER:  # a window is read until all channels of its position are written
         return positions + 1, needed
+    if kernel == CONVOLVE_1X1_SINGLE:
+        return positions, needed
     if kernel not in FOUR_BY_FOUR:
         return None
     written = read = positions[::POSITIONS]

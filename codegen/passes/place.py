@@ -73,10 +73,11 @@ def lower_bound(blocks: Sequence[Block], granule: int = ALIGNMENT) -> int:
         granule: sizes are rounded up to a multiple of this.
     """
     times = range(1 + max((block.last for block in blocks), default=-1))
-    return max((_live_bytes(blocks, time, granule) for time in times), default=0)
+    return max((live_bytes(blocks, time, granule) for time in times), default=0)
 
 
-def _live_bytes(blocks: Sequence[Block], time: int, granule: int) -> int:
+def live_bytes(blocks: Sequence[Block], time: int, granule: int = ALIGNMENT) -> int:
+    """Bytes of the blocks that are live during op `time`, where they overlap as far as they may."""
     live = {block.name: block for block in blocks if block.first <= time <= block.last}
     total = 0
     for block in live.values():

@@ -9,20 +9,27 @@ from tflm_reds.codegen.passes.place import (
     Block,
     Placed,
     align,
+    live_bytes,
     lower_bound,
     lowest,
     place,
     top,
 )
+from tflm_reds.codegen.passes.select_kernels import FULLY_CONNECTED
 from tflm_reds.codegen.program import Edge, Memory, Op, Program
 from tflm_reds.errors import QuantizationError
 
 
-def plan_arena(program: Program, slack: float, ram: int | None = None) -> Program:
+def plan_arena(
+    program: Program, slack: float, ram: int | None = None, live: int | None = None
+) -> Program:
     """Set memory and offset of each edge, the scratch of each op, and the size of the arena.
 
     Each op gets the largest of its candidates for scratch that keeps the arena within `slack` times
-    the lower bound of the live tensors and within `ram` bytes; the smallest, where none does.
+    the live tensors and within `ram` bytes; the smallest, where none does.
+
+    Args:
+        live: bytes that the tensors need at least; `least_bytes` of the program where left out.
 
     Raises:
         QuantizationError: if the output is only a view of the input.
@@ -36,7 +43,7 @@ def plan_arena(program: Program, slack: float, ram: int | None = None) -> Progra
     tensors = tensor_blocks(program)
     scratch = [_scratch(op, i) for i, op in enumerate(program.ops) if op.scratch_candidates]
     placed = place([*tensors, *scratch])
-    live = lower_bound(tensors, granule=1)
+    live = least_bytes(program) if live is None else live
     wanted = int(slack * live)
     limit = max(top(placed), wanted if ram is None else min(wanted, ram))
     placed = [one for one in placed if one.block in tensors]
@@ -51,6 +58,27 @@ def plan_arena(program: Program, slack: float, ram: int | None = None) -> Progra
         arena_sizes=(max(ALIGNMENT, top(placed), *ends),),
         live_sizes=(live,),
     )
+
+
+def least_bytes(program: Program) -> int:
+    """Bytes that the tensors need at least: the most that is live during one op.
+
+    An output that runs into its input counts once where it lies over what has been read. Not so
+    that of a fully connected layer: each output needs all inputs, so a copy of them is live.
+    """
+    program = _share_in_place(program)
+    copied = {op.target for op in program.ops if op.kernel == FULLY_CONNECTED}
+    blocks = tensor_blocks(program)
+    apart = [replace(one, reach={}) if one.name in copied else one for one in blocks]
+    return lower_bound(apart, granule=1)
+
+
+def needed_bytes(program: Program) -> list[int]:
+    """Bytes that are live during each op at least: tensors and the smallest scratch."""
+    program = _share_in_place(program)
+    scratch = [_scratch(op, i) for i, op in enumerate(program.ops) if op.scratch_candidates]
+    blocks = [*tensor_blocks(program), *scratch]
+    return [live_bytes(blocks, time) for time in range(len(program.ops))]
 
 
 def tensor_blocks(program: Program) -> list[Block]:

@@ -5,12 +5,15 @@ By shape alone, unless `tuning` has measured which of an op's candidates is the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from tflm_reds.codegen.packing import GROUP, filter_stride, groups, halves, segments_of
 from tflm_reds.codegen.program import PAIR_KERNELS, Edge, Op, Program
 
 CONVOLVE = "reds_convolve_s8"
 CONVOLVE_1X1 = "reds_convolve_1x1_s8"
+CONVOLVE_1X1_SINGLE = "reds_convolve_1x1_single_s8"
+CONVOLVE_DIRECT = "reds_convolve_direct_s8"
 CONVOLVE_NARROW = "reds_convolve_narrow_s8"
 DEPTHWISE = "reds_depthwise_conv_s8"
 DEPTHWISE_3X3 = "reds_depthwise_conv_3x3_s8"
@@ -55,11 +58,19 @@ def select_kernels(program: Program, chosen: Mapping[str, Candidate] | None = No
     return replace(program, ops=ops)
 
 
-def candidates(program: Program, op: Op) -> tuple[Candidate, ...]:
-    """Every way to compute `op`; the choice by shape with all scratch that it can use is first."""
+def candidates(program: Program, op: Op, small: bool = False) -> tuple[Candidate, ...]:
+    """Every way to compute `op`; the choice by shape with all scratch that it can use is first.
+
+    Args:
+        small: also by `smaller_kernels`, which only images that need them hold.
+    """
+    kernels = kernels_of(program, op)
+    if small:
+        others = (smaller_kernels(program, replace(op, kernel=kernel)) for kernel in kernels)
+        kernels = tuple(dict.fromkeys([*kernels, *chain(*others)]))
     return tuple(
         Candidate(kernel, size)
-        for kernel in kernels_of(program, op)
+        for kernel in kernels
         for size in scratch_candidates(program, replace(op, kernel=kernel)) or (0,)
     )
 
@@ -85,6 +96,32 @@ def kernels_of(program: Program, op: Op) -> tuple[str, ...]:
         fits = is_depthwise_3x3(op.window, op.stride, op.dilation, multiplier)
         return (DEPTHWISE_3X3, DEPTHWISE) if fits else (DEPTHWISE,)
     return (_KERNELS[op.kind],)
+
+
+def smaller_kernels(program: Program, op: Op) -> tuple[str, ...]:
+    """Kernels for `op` that take less scratch than its own and more time, the fastest first."""
+    source, target = program.edges[op.source], program.edges[op.target]
+    if op.kernel == DEPTHWISE_3X3:
+        return (DEPTHWISE,)
+    if op.kernel not in PAIR_KERNELS:
+        return ()
+    if op.kernel == FULLY_CONNECTED:
+        return (CONVOLVE_DIRECT,) if source.height * source.width == 1 else ()
+    direct = (CONVOLVE_DIRECT,) if _reads_whole_groups(op, source, target) else ()
+    return (CONVOLVE_1X1_SINGLE, *direct) if op.kernel == CONVOLVE_1X1 else direct
+
+
+def _reads_whole_groups(op: Op, source: Edge, target: Edge) -> bool:
+    """Whether each tap of a convolution begins with a group of weights.
+
+    Or each row of taps, whose inputs lie side by side within a row.
+    """
+    segments, _ = segments_of(op.window, source.stride, source.is_cut)
+    if op.window == (1, 1) or segments > 1 or source.stride % GROUP == 0:
+        return True
+    last = (target.width - 1) * op.stride[1] + op.window[1]
+    is_inside = op.padding[1] == 0 and last <= source.width
+    return op.window[1] * source.stride % GROUP == 0 and op.dilation[1] == 1 and is_inside
 
 
 def _convolutions(op: Op, source: Edge, is_vector: bool) -> tuple[str, ...]:
@@ -118,6 +155,8 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
     Empty where it needs none. `plan_arena` chooses; the kernel is told what it got.
     """
     source, target = program.edges[op.source], program.edges[op.target]
+    if op.kernel == CONVOLVE_DIRECT:
+        return ()
     if op.kernel == DEPTHWISE_3X3:
         return (depthwise_scratch_bytes((target.height, target.width), op.stride),)
     if op.kernel == CONVOLVE:
@@ -155,7 +194,7 @@ def part_bytes(taps: int, inputs: int, outputs: int) -> int:
 
 def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: int) -> int:
     """What `<kernel>_get_buffer_size` returns in C for `channels` of `stride` inputs."""
-    if kernel == FULLY_CONNECTED:
+    if kernel in (FULLY_CONNECTED, CONVOLVE_1X1_SINGLE):
         return 2 * GROUP * groups(channels)
     taps = window[0] * window[1]
     segments, inputs = (1, taps * channels) if channels == stride else (taps, channels)

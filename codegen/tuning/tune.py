@@ -59,16 +59,20 @@ def tune(
         compiler = compiler or target_compiler()
     except ToolchainError as error:
         return Tuning(None, f"Kernels were chosen by shape. {error}")
-    measured, runs = _measure(prepare(net), board, compiler)
+    program = prepare(net)
+    options = {op.name: candidates(program, op, optimize == "ram") for op in program.ops}
+    measured, runs = _measure(program, options, board, compiler)
     unit = cost_unit(board.core)
     tuning = Tuning(unit, _note(measured, unit, board, compiler), measured, runs=runs)
     return _choose(tuning, net, optimize, ram)
 
 
 def _measure(
-    program: Program, board: Board, compiler: Compiler
+    program: Program,
+    options: Mapping[str, Sequence[Candidate]],
+    board: Board,
+    compiler: Compiler,
 ) -> tuple[dict[str, dict[Candidate, Costs]], int]:
-    options = {op.name: candidates(program, op) for op in program.ops}
     pairs = [(op, one) for op in program.ops for one in options[op.name] if options[op.name][1:]]
     if not pairs:
         return {}, 0

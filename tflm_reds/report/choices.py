@@ -74,4 +74,6 @@ def _place(target: Edge, sources: list[Edge]) -> str:
             return f"in place of {source.name}"
         if 0 < below < target.size:
             return f"over {source.name}, from {below} B below it"
+        if 0 < -below < source.size:
+            return f"over {source.name}, from {-below} B above its start"
     return "memory of its own"
