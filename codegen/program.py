@@ -20,7 +20,7 @@ OUTPUT_TABLE_BYTES = BIAS_BYTES + REQUANTISATION_BYTES
 # Read pairs of weight rows, packed by `pack_weights`.
 PAIR_KERNELS = (
     "reds_convolve_1x1_s8",
-    "reds_convolve_1x1_single_s8",
+    "reds_convolve_1x1_small_s8",
     "reds_convolve_direct_s8",
     "reds_convolve_narrow_s8",
     "reds_convolve_s8",

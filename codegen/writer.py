@@ -28,7 +28,7 @@ RUNTIME = ("reds.c", "reds_ops.c", "reds_support.c")
 # What kernels have in common.
 SHARED = {
     "reds_convolve_1x1_s8": ("reds_block", "reds_vector"),
-    "reds_convolve_1x1_single_s8": ("reds_fully_connected_s8", "reds_vector"),
+    "reds_convolve_1x1_small_s8": ("reds_block", "reds_fully_connected_s8", "reds_vector"),
     "reds_convolve_direct_s8": ("reds_block", "reds_vector"),
     "reds_convolve_narrow_s8": ("reds_block", "reds_vector"),
     "reds_convolve_s8": ("reds_block", "reds_patches", "reds_vector"),

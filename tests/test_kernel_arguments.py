@@ -80,7 +80,7 @@ KERNEL_CALLS = {
     "reds_convolve_s8": CONVOLUTION,
     "reds_convolve_narrow_s8": NARROW,
     "reds_convolve_1x1_s8": CONVOLUTION,
-    "reds_convolve_1x1_single_s8": CONVOLUTION,
+    "reds_convolve_1x1_small_s8": CONVOLUTION,
     "reds_convolve_direct_s8": CONVOLUTION,
     "reds_depthwise_conv_s8": DEPTHWISE,
     "reds_depthwise_conv_3x3_s8": DEPTHWISE_3X3,
@@ -218,17 +218,17 @@ def test_input_offset_of_no_zero_point(host, kernel, offset):
 
 
 @pytest.mark.parametrize(
-    "kernel",
+    ("kernel", "size"),
     [
-        "reds_convolve_s8",
-        "reds_convolve_1x1_s8",
-        "reds_convolve_1x1_single_s8",
-        "reds_fully_connected_s8",
+        ("reds_convolve_s8", "buffer_size"),
+        ("reds_convolve_1x1_s8", "buffer_size"),
+        ("reds_convolve_1x1_small_s8", "least_buffer_size"),
+        ("reds_fully_connected_s8", "buffer_size"),
     ],
 )
-def test_scratch(host, kernel):
+def test_scratch(host, kernel, size):
     needed = host.call(
-        f"{kernel}_get_buffer_size", host.place(bytes.fromhex("01000000" * 2 + "03000000 04000000"))
+        f"{kernel}_get_{size}", host.place(bytes.fromhex("01000000" * 2 + "03000000 04000000"))
     )
     assert needed > 0
     assert status_of(host, kernel, context=("*scratch", needed)) == OK

@@ -8,6 +8,7 @@ import shutil
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from random_nets import NetBuilder
 from tflm_reds.codegen.lower import lower, translate
 from tflm_reds.codegen.passes.overlap import reach, reach_above, works_in_place
 from tflm_reds.codegen.passes.select_kernels import (
+    CONVOLVE_1X1_SMALL,
     scratch_bytes,
     select_kernels,
     smaller_kernels,
@@ -182,7 +184,7 @@ def check(
     fastest = KernelCall(machine, net, op, 0).kernel or program.ops[-1].kernel
     ways = [("", place, room) for place in places(program, fastest) for room in rooms(fastest)]
     for kernel in smaller_convolutions(program, fastest):
-        ways += [(kernel, place, 1.0) for place in places(program, kernel)]
+        ways += [(kernel, *way) for way in product(places(program, kernel), rooms(kernel))]
     random = np.random.default_rng(0)
     for subnet in range(net.subnet_count):
         shapes = [net.tensors[name].active_shape(subnet) for name in op.inputs]
@@ -211,7 +213,7 @@ def uncut_program(net: QuantizedNet) -> Program:
 
 
 def rooms(kernel: str) -> tuple[float, ...]:
-    return (1.0, 0.0, 0.3) if kernel == "reds_convolve_s8" else (1.0,)
+    return {"reds_convolve_s8": (1.0, 0.0, 0.3), CONVOLVE_1X1_SMALL: (1.0, 0.0)}.get(kernel, (1.0,))
 
 
 def smaller_convolutions(program: Program, kernel: str) -> list[str]:
@@ -412,7 +414,7 @@ def test_scratch_of_the_planner_is_that_of_the_kernels(machine, examples):
         for kernel, window in (
             ("reds_convolve_s8", (height, width)),
             ("reds_convolve_1x1_s8", (1, 1)),
-            ("reds_convolve_1x1_single_s8", (1, 1)),
+            ("reds_convolve_1x1_small_s8", (1, 1)),
             ("reds_fully_connected_s8", (1, 1)),
         ):
             call = KernelCall(machine, *_any_convolution(), 0)

@@ -16,7 +16,7 @@ from kernel_calls import KernelCall
 from machines import KERNELS, CortexM
 from random_nets import NetBuilder
 
-from tflm_reds.codegen.passes.select_kernels import CONVOLVE_DIRECT
+from tflm_reds.codegen.passes.select_kernels import CONVOLVE_1X1_SMALL, CONVOLVE_DIRECT
 from tflm_reds.quantized import QuantizedNet
 from tflm_reds.reference import run_op
 
@@ -25,7 +25,9 @@ POINTWISE = (*PRODUCTS, "reds_convolve_1x1_s8.c")
 NARROW = (*PRODUCTS, "reds_convolve_narrow_s8.c")
 CONVOLUTION = (*PRODUCTS, "reds_patches.c", "reds_convolve_s8.c")
 DENSE = ("reds_vector.c", "reds_fully_connected_s8.c")
+SMALL = (*PRODUCTS, "reds_fully_connected_s8.c", "reds_convolve_1x1_small_s8.c")
 DIRECT = (*PRODUCTS, "reds_convolve_direct_s8.c")
+SMALLER = {SMALL: CONVOLVE_1X1_SMALL, DIRECT: CONVOLVE_DIRECT}
 DSP, PLAIN, THUMB_1 = "cortex-m4f", "cortex-m3", "cortex-m0"
 
 
@@ -71,12 +73,14 @@ def narrow() -> NetBuilder:
 
 LAYERS: dict[str, Callable[[], QuantizedNet]] = {
     "pointwise": lambda: finish(pointwise()),
+    "pointwise to 8": lambda: finish(pointwise(8)),
+    "pointwise to 8, any sign": lambda: coarse(pointwise(8, "none")),
     "pointwise, any sign": lambda: coarse(pointwise(activation="none")),
     "pointwise of 512": lambda: extreme(pointwise(4, "none", (2, 2, 512), 512)),
     "pointwise of 512, clipped": lambda: extreme(pointwise(4, "relu6", (2, 2, 512), 512)),
     "narrow": lambda: finish(narrow()),
     "taps": lambda: finish(start((4, 5, 10), 6).convolution(6, (3, 3), cut=False), 5),
-    "taps of 8": lambda: finish(start((4, 5, 12), 8).convolution(6, (3, 3), cut=False), 5),
+    "whole taps": lambda: finish(start((4, 5, 12), 8).convolution(6, (3, 3), cut=False), 5),
     "taps of 64": lambda: extreme(start((4, 4, 68), 64).convolution(4, (3, 3), "none", cut=False)),
     "dense": lambda: finish(start((70,), 33).dense(11, "none"), 5),
     "dense, any sign": lambda: coarse(start((70,), 33).dense(16, "none")),
@@ -100,7 +104,7 @@ def case(layer: str) -> list[tuple[QuantizedNet, int, np.ndarray, np.ndarray]]:
 
 def differences(machine: CortexM, sources: tuple[str, ...], layer: str) -> int:
     """How many outputs differ from numpy's."""
-    found, kernel = 0, CONVOLVE_DIRECT if sources == DIRECT else ""
+    found, kernel = 0, SMALLER.get(sources, "")
     for net, subnet, x, expected in case(layer):
         call = KernelCall(machine, net, net.ops[0], subnet, kernel=kernel)
         found += np.count_nonzero(call.run(x) != expected)
@@ -123,9 +127,10 @@ def build(folder: Path, core: str, sources: tuple[str, ...], mutation: tuple[str
 
 BLOCK, BLOCK_DSP, BLOCK_PLAIN = "reds_block.h", "reds_block_dsp.h", "reds_block_plain.h"
 VECTOR_PLAIN, VECTOR_DSP = "reds_vector_plain.h", "reds_vector_dsp.h"
+TWO_DSP = "reds_two_dsp.h"
 DIRECT_DSP, DIRECT_PLAIN = "reds_direct_dsp.h", "reds_direct_plain.h"
 RUN = (BLOCK, "REDS_RUN_HALVES 128", "REDS_RUN_HALVES 256")
-SIGN = (BLOCK_DSP, 'asr #31\\n\\t"', 'lsr #32\\n\\t"')
+SIGN = ("reds_requantise_dsp.h", 'asr #31\\n\\t"', 'lsr #32\\n\\t"')
 MUTATIONS = {
     # name: (core, sources, layer that sees it, (file, old, new))
     "run, one segment": (DSP, POINTWISE, "pointwise of 512", RUN),
@@ -142,7 +147,7 @@ MUTATIONS = {
         DSP, POINTWISE, "pointwise",
         ("reds_block.c", "rounding = -1 - outputs", "rounding = 0 - outputs"),
     ),
-    "carry": (DSP, POINTWISE, "pointwise", (BLOCK_DSP, '"sbc.w "', '"sub.w "')),
+    "carry": (DSP, POINTWISE, "pointwise", ("reds_requantise_dsp.h", '"sbc.w "', '"sub.w "')),
     "doubled multiplier": (
         DSP, POINTWISE, "pointwise", (BLOCK_DSP, "lsl.w r8, r8, #1", "lsl.w r8, r8, #0"),
     ),
@@ -201,9 +206,16 @@ MUTATIONS = {
     "second pair, dense plain": (
         PLAIN, DENSE, "dense", (VECTOR_PLAIN, "low1 += (int8_t)mixes1", "low1 += (int8_t)mixes0"),
     ),
+    "odd row, two": (DSP, SMALL, "pointwise to 8", (TWO_DSP, "r8, r5, asr #8", "r8, r5, asr #7")),
+    "second position, two": (DSP, SMALL, "pointwise to 8", (TWO_DSP, "[r12, #4]", "[r12]")),
+    "sign, two": (DSP, SMALL, "pointwise to 8, any sign", SIGN),
+    "last first, two": (
+        DSP, SMALL, "pointwise to 8",
+        ("reds_convolve_1x1_small_s8.c", "output_step = -walk", "output_step = walk"),
+    ),
     "run, direct": (DSP, DIRECT, "pointwise of 512", RUN),
     "odd row, direct": (DSP, DIRECT, "taps", (DIRECT_DSP, "r7, r3, asr #8", "r7, r3, asr #7")),
-    "next run, direct": (DSP, DIRECT, "taps of 8", (DIRECT_DSP, "r10, r10, r7", "r10, r10, r6")),
+    "next run, direct": (DSP, DIRECT, "whole taps", (DIRECT_DSP, "r10, r10, r7", "r10, r10, r6")),
     "second pair, direct": (DSP, DIRECT, "dense", (DIRECT_DSP, "r7, [lr], #8", "r7, [r10], #8")),
     "last first": (
         DSP, POINTWISE, "pointwise",
@@ -213,7 +225,7 @@ MUTATIONS = {
         DSP, DIRECT, "pointwise", ("reds_direct.h", "-offset, sizeof", "-1 - offset, sizeof"),
     ),
     "next run, direct plain": (
-        PLAIN, DIRECT, "taps of 8", (DIRECT_PLAIN, "+ runs->weight_gap", "+ runs->input_gap"),
+        PLAIN, DIRECT, "whole taps", (DIRECT_PLAIN, "+ runs->weight_gap", "+ runs->input_gap"),
     ),
     "odd row, direct plain": (
         PLAIN, DIRECT, "pointwise", (DIRECT_PLAIN, "(mixed - low) >> 8", "mixed >> 8"),

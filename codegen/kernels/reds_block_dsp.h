@@ -10,6 +10,8 @@
 #ifndef REDS_BLOCK_DSP_H_
 #define REDS_BLOCK_DSP_H_
 
+#include "reds_requantise_dsp.h"
+
 /* One half: two inputs of two rows at four positions, 16 products in 14 instructions. Loads stand
  * in groups, because only the first of a group takes two cycles. */
 #define REDS_HALF             \
@@ -63,16 +65,6 @@
   "adr.w r3, 4f + 1\n\t"         \
   "sub.w r3, r3, r2, lsl #6\n\t" \
   "add.w r3, r3, r2, lsl #3\n\t"
-
-/* One less for negatives turns half up into half away from zero. */
-#define REDS_SIGN(x) "add.w " x ", " x ", " x ", asr #31\n\t"
-
-/* The int8 output of the sum in `x`: the high half of its product with the doubled multiplier `m`
- * (see reds_rounding_high_multiply), the rounding shift by `n`, the zero point in r10. */
-#define REDS_REQUANTISE(x, m, n, sign)                                     \
-  "smmlar " x ", " x ", " m ", " x "\n\t" sign "asrs.w " x ", " x ", " n "\n\t" \
-  "sbc.w " x ", " x ", r10\n\t"                                            \
-  "ssat " x ", #8, " x "\n\t"
 
 /* One segment of at most REDS_RUN_HALVES, and an activation whose minimum is the zero point: what
  * the sign changes is below it.

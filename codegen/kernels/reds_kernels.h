@@ -192,20 +192,22 @@ reds_status reds_convolve_1x1_s8(const reds_context *context, const reds_conv_pa
 
 size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims);
 
-/* The same, one position after another by reds_fully_connected_s8: slower, with less scratch.
+/* The same, two positions at a time on cores with the DSP extension, else one: slower, with less
+ * scratch.
  *
- * scratch      reds_convolve_1x1_single_s8_get_buffer_size
+ * scratch      reds_convolve_1x1_small_s8_get_buffer_size; or the least size, for one position
  *
- * In order, each position read in full before it is written; from the last one to the first as
+ * In order, positions read in full before they are written; from the last one to the first as
  * above. */
-reds_status reds_convolve_1x1_single_s8(const reds_context *context, const reds_conv_params *params,
-                                        const reds_requantisation *requantisation,
-                                        const reds_dims *input_dims, const int8_t *input,
-                                        const reds_dims *filter_dims, const int8_t *filter,
-                                        const int32_t *bias, const reds_dims *output_dims,
-                                        int8_t *output);
+reds_status reds_convolve_1x1_small_s8(const reds_context *context, const reds_conv_params *params,
+                                       const reds_requantisation *requantisation,
+                                       const reds_dims *input_dims, const int8_t *input,
+                                       const reds_dims *filter_dims, const int8_t *filter,
+                                       const int32_t *bias, const reds_dims *output_dims,
+                                       int8_t *output);
 
-size_t reds_convolve_1x1_single_s8_get_buffer_size(const reds_dims *filter_dims);
+size_t reds_convolve_1x1_small_s8_get_buffer_size(const reds_dims *filter_dims);
+size_t reds_convolve_1x1_small_s8_get_least_buffer_size(const reds_dims *filter_dims);
 
 /* Convolution with any kernel size, stride, dilation and padding, or a fully connected layer, that
  * reads its inputs where they lie: slower than the others, without scratch.

@@ -13,7 +13,7 @@ import numpy as np
 from tflm_reds.codegen.passes.select_kernels import (
     CONVOLVE,
     CONVOLVE_1X1,
-    CONVOLVE_1X1_SINGLE,
+    CONVOLVE_1X1_SMALL,
     CONVOLVE_DIRECT,
     CONVOLVE_NARROW,
     DEPTHWISE,
@@ -25,7 +25,7 @@ from tflm_reds.codegen.program import Op, Program
 
 IN_PLACE = ("reds_lookup_s8", "reds_softmax_s8", "reds_prelu_s8", "reds_add_s8")
 FOUR_BY_FOUR = (CONVOLVE_1X1, CONVOLVE_NARROW, CONVOLVE)
-BACKWARD = (CONVOLVE_1X1, CONVOLVE_1X1_SINGLE, CONVOLVE_DIRECT)
+BACKWARD = (CONVOLVE_1X1, CONVOLVE_1X1_SMALL, CONVOLVE_DIRECT)
 IN_ORDER = ("reds_max_pool_s8", "reds_average_pool_s8", DEPTHWISE, CONVOLVE_DIRECT)
 
 Size = tuple[int, int]
@@ -91,7 +91,7 @@ def steps(
     positions = np.arange(len(needed))
     if kernel in IN_ORDER:  # a window is read until all channels of its position are written
         return positions + 1, needed
-    if kernel == CONVOLVE_1X1_SINGLE:
+    if kernel == CONVOLVE_1X1_SMALL:
         return positions, needed
     if kernel not in FOUR_BY_FOUR:
         return None

@@ -12,7 +12,7 @@ from tflm_reds.codegen.program import PAIR_KERNELS, Edge, Op, Program
 
 CONVOLVE = "reds_convolve_s8"
 CONVOLVE_1X1 = "reds_convolve_1x1_s8"
-CONVOLVE_1X1_SINGLE = "reds_convolve_1x1_single_s8"
+CONVOLVE_1X1_SMALL = "reds_convolve_1x1_small_s8"
 CONVOLVE_DIRECT = "reds_convolve_direct_s8"
 CONVOLVE_NARROW = "reds_convolve_narrow_s8"
 DEPTHWISE = "reds_depthwise_conv_s8"
@@ -108,7 +108,7 @@ def smaller_kernels(program: Program, op: Op) -> tuple[str, ...]:
     if op.kernel == FULLY_CONNECTED:
         return (CONVOLVE_DIRECT,) if source.height * source.width == 1 else ()
     direct = (CONVOLVE_DIRECT,) if _reads_whole_groups(op, source, target) else ()
-    return (CONVOLVE_1X1_SINGLE, *direct) if op.kernel == CONVOLVE_1X1 else direct
+    return (CONVOLVE_1X1_SMALL, *direct) if op.kernel == CONVOLVE_1X1 else direct
 
 
 def _reads_whole_groups(op: Op, source: Edge, target: Edge) -> bool:
@@ -162,6 +162,9 @@ def scratch_candidates(program: Program, op: Op) -> tuple[int, ...]:
     if op.kernel == CONVOLVE:
         return convolve_scratch(op.window, source.channels, target.channels, source.stride)
     stride = filter_stride(op.window, source.stride, source.is_cut)
+    if op.kernel == CONVOLVE_1X1_SMALL:
+        size = scratch_bytes(op.kernel, op.window, max(source.channels), stride)
+        return size, size // 2
     size = max(scratch_bytes(op.kernel, op.window, c, stride) for c in source.channels)
     return (size,) if size else ()
 
@@ -194,8 +197,9 @@ def part_bytes(taps: int, inputs: int, outputs: int) -> int:
 
 def scratch_bytes(kernel: str, window: tuple[int, int], channels: int, stride: int) -> int:
     """What `<kernel>_get_buffer_size` returns in C for `channels` of `stride` inputs."""
-    if kernel in (FULLY_CONNECTED, CONVOLVE_1X1_SINGLE):
-        return 2 * GROUP * groups(channels)
+    if kernel in (FULLY_CONNECTED, CONVOLVE_1X1_SMALL):
+        positions = 1 if kernel == FULLY_CONNECTED else 2
+        return positions * 2 * GROUP * groups(channels)
     taps = window[0] * window[1]
     segments, inputs = (1, taps * channels) if channels == stride else (taps, channels)
     patches = POSITIONS * segments * halves(inputs) * HALF_BYTES
