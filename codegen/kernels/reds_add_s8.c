@@ -138,13 +138,21 @@ static REDS_NOINLINE void add_to_half(const half_sum *shared, layout at,
   }
 }
 
-/* An activation that lets all of int8 through. */
+/* Four values in a turn, for an activation that lets all of int8 through. */
 static REDS_NOINLINE void add_all_to_half(const half_sum *shared, layout at) {
   const half_sum sum = *shared;
   for (; at.rows > 0; next_row(&at)) {
     const int8_t *input1 = at.input1, *input2 = at.input2;
     int8_t *output = at.output;
-    for (const int8_t *end = input1 + at.count; input1 != end;) {
+    int32_t left = at.count;
+    for (; left >= 4; left -= 4) {
+#pragma GCC unroll 4
+      for (int32_t i = 0; i < 4; ++i) {
+        const int32_t value2 = *input2++, value1 = *input1++;
+        *output++ = (int8_t)reds_saturate(add_values(&sum, value1, value2));
+      }
+    }
+    for (; left > 0; --left) {
       const int32_t value2 = *input2++, value1 = *input1++;
       *output++ = (int8_t)reds_saturate(add_values(&sum, value1, value2));
     }

@@ -212,12 +212,12 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "bne.w 6b\n\t"
       "ldr r10, [sp, #12]\n\t"
       "ldr r9, [sp, #80]\n\t"
+      "ldr r8, [sp, #16]\n\t"
+      "ldr r11, [sp, #20]\n\t"
       "subs r4, r4, r0\n\t"
       "subs r5, r5, r1\n\t"
       "subs r6, r6, r2\n\t"
       "subs r7, r7, r3\n\t"
-      "ldr r8, [sp, #16]\n\t"
-      "ldr r11, [sp, #20]\n\t"
       "add.w r4, r8, r4, asr #8\n\t"
       "add.w r5, r11, r5, asr #8\n\t"
       "ldr r8, [sp, #24]\n\t"
@@ -255,15 +255,7 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       REDS_REQUANTISE("r7", "r9", "lr", REDS_SIGN("r7"))
       "ldr r8, [sp, #84]\n\t"
       "cmp r8, #0\n\t"
-      "beq 8f\n\t"
-      "ldrsb r0, [r8, r0]\n\t"
-      "ldrsb r1, [r8, r1]\n\t"
-      "ldrsb r2, [r8, r2]\n\t"
-      "ldrsb r3, [r8, r3]\n\t"
-      "ldrsb r4, [r8, r4]\n\t"
-      "ldrsb r5, [r8, r5]\n\t"
-      "ldrsb r6, [r8, r6]\n\t"
-      "ldrsb r7, [r8, r7]\n\t"
+      "bne.w 12f\n\t"
       "8:\n\t"
       "bfi r0, r4, #8, #8\n\t"
       "bfi r1, r5, #8, #8\n\t"
@@ -291,7 +283,18 @@ static REDS_NAKED void reds_multiply_four_runs(REDS_UNUSED const reds_four *four
       "11:\n\t"
       "stm.w r10!, {r0-r7}\n\t"
       "str r10, [sp, #92]\n\t"
-      "b 9b\n\t");
+      "b 9b\n\t"
+      /* Entries of the table. */
+      "12:\n\t"
+      "ldrsb r0, [r8, r0]\n\t"
+      "ldrsb r1, [r8, r1]\n\t"
+      "ldrsb r2, [r8, r2]\n\t"
+      "ldrsb r3, [r8, r3]\n\t"
+      "ldrsb r4, [r8, r4]\n\t"
+      "ldrsb r5, [r8, r5]\n\t"
+      "ldrsb r6, [r8, r6]\n\t"
+      "ldrsb r7, [r8, r7]\n\t"
+      "b 8b\n\t");
 }
 
 /* Segments that each fit a run: a row that is one long segment is cut. */
