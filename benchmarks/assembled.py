@@ -67,10 +67,10 @@ def make_net(name: str, data: Path | None) -> QuantizedNet:
     return quantize(nest(model, (x, y), plan=plan), x, name)
 
 
-def rows_of(name: str, data: Path | None) -> Iterator[dict]:
+def rows_of(name: str, data: Path | None, optimize: str = "speed") -> Iterator[dict]:
     """A row for each subnet of one network."""
     net = make_net(name, data)
-    program = lower(net)
+    program = lower(net, optimize)
     x = np.random.default_rng(SEED).integers(-128, 128, (1, *net.input.shape)).astype(np.int8)
     with tempfile.TemporaryDirectory() as folder:
         sources = write_sources(program, Path(folder) / "src")

@@ -1,4 +1,4 @@
-"""The tables of docs/kernels.md, from the rows of `kernels` and `assembled`."""
+"""The tables of docs/kernels.md, from the rows of `kernels`, `assembled` and `ram_price`."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,6 +6,7 @@ from benchmarks.cmsis_nn import layer_figures
 from benchmarks.configurations import ARDUINO, TUNED_CORES
 from benchmarks.layers import LAYERS
 from benchmarks.rows import read_rows, table
+from tflm_reds.codegen.lower import SLACK
 
 GOALS = {
     ("pointwise 64-64", 64): (1.20, 1.45, 1.25),
@@ -163,6 +164,18 @@ def _network_cells(row: dict) -> Iterable[object]:
     return [row["name"], width or "full", *figures, *speed, *shown, verdict(cycles, limit, goal)]
 
 
+def ram_price() -> str:
+    """The arenas of whole images under both goals, and the cycles that the smaller one costs."""
+    rows = []
+    for row in read_rows("ram_price"):
+        sizes = [f"{row[f'arena_{goal}']:,}" for goal in SLACK]
+        cycles = [f"{row[f'cycles_{goal}']:,}" for goal in SLACK]
+        ratio = f"{row['cycles_ram'] / row['cycles_speed']:.2f}x"
+        rows.append([row["name"], row["width"] or "full", *sizes, *cycles, ratio])
+    header = ["network", "width", *(f"arena B, {goal}" for goal in SLACK)]
+    return table([*header, *(f"cycles, {goal}" for goal in SLACK), "ratio"], rows)
+
+
 def planned() -> str:
     """The planned subnets of DS-CNN S, and the same with widths rounded up to multiples of 8."""
     exact, rounded = (
@@ -186,4 +199,5 @@ KERNEL_TABLES: dict[str, Callable[[], str]] = {
     "kernel_planned": planned,
     "kernel_compilers": compilers,
     "kernel_networks": networks,
+    "kernel_ram_price": ram_price,
 }

@@ -262,12 +262,11 @@ def arena() -> str:
     rows = []
     for row in read_rows("arena"):
         live, tflm = row["live_bytes"], row["tflm_host"]
-        sizes = [
-            f"{row[key]:,} ({row[key] / live:.2f})" for key in ("tensor_bytes", "ram", "speed")
-        ]
+        sizes = [f"{row[key]:,} ({row[key] / live:.2f})" for key in ("ram", "speed")]
         host = "" if tflm is None else f"{tflm:,}"
-        rows.append([row["name"], row["subnet"], f"{live:,}", *sizes, host])
-    header = ["network", "subnet", "live B", "tensors B", "ram B", "speed B"]
+        rows.append([row["name"], row["subnet"], f"{row['apart_bytes']:,}", f"{live:,}"])
+        rows[-1] += [*sizes, host]
+    header = ["network", "subnet", "live apart B", "live B", "ram B", "speed B"]
     return table([*header, "TFLM on a 64-bit host, B"], rows)
 
 

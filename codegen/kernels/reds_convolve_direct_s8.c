@@ -74,10 +74,9 @@ static REDS_NOINLINE void add_run(const int8_t *input, int32_t length, int32_t o
   if (length > 0) reds_add_rest(input, length, offset, pair0, pair1, sums);
 }
 
-/* Adds the products of `count` runs; as many in a call as it may take. */
-static REDS_NOINLINE void add_runs(const reds_window *window,
-                                   const int8_t *input, const int8_t *weights, int32_t second,
-                                   int32_t *sums) {
+/* Adds the products of the inner runs; as many in a call as it may take. */
+static REDS_NOINLINE void add_runs(const reds_window *window, const int8_t *input,
+                                   const int8_t *weights, int32_t second, int32_t *sums) {
   reds_runs runs = window->inner;
   const int32_t input_step = runs.length + runs.input_gap;
   const int32_t weight_step = runs.length * REDS_MIX_BYTES + runs.weight_gap;
