@@ -30,6 +30,7 @@ from tflm_reds.nesting import plan_graph
 from tflm_reds.permute import fold_negative_gammas, permute
 from tflm_reds.quantization import quantize
 from tflm_reds.recalibration import recalibrate
+from tflm_reds.sampling import spread
 from tflm_reds.score import score
 from tflm_reds.training import fine_tune
 from tflm_reds.zoo import ZOO, load_zoo
@@ -141,7 +142,7 @@ def row_of(network: str, name: str, data: Path, seed: int) -> dict:
         model if training.trust else None, training.trust, mixing=training.mixing,
     )  # fmt: skip
     outputs = nested.predict(dataset.x_test, verbose=0, batch_size=256)
-    net = quantize(nested, dataset.x_train[:QUANTISATION_SAMPLES], labels=dataset.labels)
+    net = quantize(nested, spread(dataset.x_train, QUANTISATION_SAMPLES), labels=dataset.labels)
     right, program = correct_int8(net, dataset.x_test, dataset.y_test), lower(net)
     return {
         "run": f"{network}/{name}/{seed}",

@@ -38,6 +38,7 @@ from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import nest
 from tflm_reds.quantization import quantize
 from tflm_reds.quantized import QuantizedNet
+from tflm_reds.sampling import spread
 from tflm_reds.training import fine_tune
 from tflm_reds.zoo import ZOO, load_zoo
 
@@ -79,7 +80,7 @@ RECIPES = {
     "dnn_l_kws": replace(SPEECH, epochs=30),
     "cnn_s_kws": replace(SPEECH, epochs=40),
     "cnn_l_kws": replace(SPEECH, epochs=12),
-    "ds_cnn_s_kws": replace(SPEECH, epochs=24),
+    "ds_cnn_s_kws": replace(SPEECH, epochs=60),
     "ds_cnn_l_kws": replace(SPEECH, epochs=3),
 }
 
@@ -151,7 +152,7 @@ class _Lines(keras.callbacks.Callback):
 
 def quantized(nested: NestedModel, dataset: Dataset, folder: Path) -> QuantizedNet:
     """The int8 network, calibrated on the training part."""
-    net = quantize(nested, dataset.x_train[:QUANTISATION_SAMPLES], labels=dataset.labels)
+    net = quantize(nested, spread(dataset.inputs, QUANTISATION_SAMPLES), labels=dataset.labels)
     net.save(folder / "quantized.npz")
     return net
 

@@ -203,6 +203,20 @@ def test_recalibration_measures_the_subnet(task):
         np.testing.assert_allclose(norm.moving_variance, np.var(conv, (0, 1, 2)), rtol=1e-3)
 
 
+def test_recalibration_does_not_mind_sorted_inputs(task):
+    """Batches of one class each would lack the variance between the classes."""
+    nested, x = (
+        nested_model(task),
+        np.sort(task[1] + np.linspace(0, 9, len(task[1]))[:, None, None, None], axis=0),
+    )
+    shuffled = np.random.default_rng(0).permutation(x)
+    variances = []
+    for inputs in (x, shuffled):
+        recalibrate(nested, inputs, batch_size=40)
+        variances.append(np.array(nested.backbone.get_layer("bn1").norms[0].moving_variance))
+    np.testing.assert_allclose(*variances, rtol=0.1)
+
+
 def test_gammas_stay_positive_in_training(task):
     _, x, y = task
     nested = nested_model(task)

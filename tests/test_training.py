@@ -53,6 +53,18 @@ def test_a_teacher_gives_its_share_and_all_of_a_missing_label():
         np.testing.assert_allclose(label, expected, atol=1e-5)
 
 
+def test_statistics_are_those_of_all_inputs_that_the_training_sees():
+    data, model = dataset(unlabelled=200), shake(ds_cnn())
+    data = replace(data, x_unlabelled=5 * data.x_unlabelled)
+    nested = nest(model, (data.x_train, data.y_train), (0.4,))
+    fine_tune(nested, data, epochs=1, teacher=model)
+    probe = nested.subnet(1)
+    conv = keras.Model(probe.inputs, probe.get_layer("conv1").output)
+    outputs = conv.predict(data.inputs, verbose=0)
+    variance = nested.subnet_arrays(1)["bn1/variance"]
+    np.testing.assert_allclose(variance, outputs.var((0, 1, 2)), rtol=0.1)
+
+
 def test_mixing_blends_inputs_and_labels_alike():
     data = dataset()
     x, labels = rows(lessons(data, 64, mixing=0.4))

@@ -18,6 +18,7 @@ from tflm_reds.files import atomic_path
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.quantization import activation_ranges, rounding_scales
 from tflm_reds.recalibration import recalibrate
+from tflm_reds.sampling import spread
 
 
 class _NestedCallback(keras.callbacks.Callback):
@@ -116,18 +117,18 @@ class RecalibrateBatchNorm(_NestedCallback):
     those that were validated.
 
     Args:
-        x: training inputs [n, ...].
+        x: all kinds of inputs [n, ...] that the training sees, in any order.
         batch_size: large batches estimate the variance better.
-        samples: at most so many inputs are used.
+        samples: at most so many inputs are used, evenly spaced.
     """
 
     def __init__(self, x: np.ndarray, batch_size: int = 256, samples: int = 8192) -> None:
         super().__init__()
-        self.x, self.batch_size, self.samples = x, batch_size, samples
+        self.x, self.batch_size = spread(x, samples), batch_size
 
     def on_test_begin(self, logs=None) -> None:
         """Recalibrate all subnets."""
-        recalibrate(self.model, self.x[: self.samples], self.batch_size)
+        recalibrate(self.model, self.x, self.batch_size)
 
 
 class BestSubnets(_NestedCallback):

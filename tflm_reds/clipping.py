@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tflm_reds.calibrate import Ranges
 from tflm_reds.nested_model import NestedModel
+from tflm_reds.sampling import spread
 
 SAMPLES = 256
 BATCH_SIZE = 64
@@ -78,15 +79,14 @@ def clip_ranges(nested: NestedModel, x: np.ndarray, ranges: Ranges) -> Ranges:
     """
     source, output = nested.graph.nodes[0].name, nested.graph.nodes[-1].name
     inner = {name: Sensitivity(*limits) for name, limits in ranges.items() if name != output}
-    rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), SAMPLES)).astype(int))
+    x = spread(x, SAMPLES)
     random = np.random.default_rng(0)
     for k in range(nested.subnet_count):
         subnet = nested.subnet(k)
         outputs = [subnet.get_layer(name).output for name in [*inner, output]]
         probe = keras.Model(subnet.inputs, outputs)
-        for start in range(0, len(rows), BATCH_SIZE):
-            batch = x[rows[start : start + BATCH_SIZE]]
-            _measure(probe, batch, source, inner, random)
+        for start in range(0, len(x), BATCH_SIZE):
+            _measure(probe, x[start : start + BATCH_SIZE], source, inner, random)
     return {**ranges, **{name: tensor.best_range() for name, tensor in inner.items()}}
 
 

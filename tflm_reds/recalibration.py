@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nested_norms import NestedNormalization
+from tflm_reds.sampling import spread_batches
 
 
 def recalibrate(
@@ -19,6 +20,10 @@ def recalibrate(
 
     A cumulative mean, not an exponential one: what is left of the initial variance of 1 after too
     few steps can drop a subnet to chance. Statistics that the subnets share stay as they are.
+
+    Args:
+        x: inputs [n, ...] like those of training, in any order: a variance over batches of one
+            class each would lack the differences between the classes.
     """
     layers = [layer for layer in model.backbone.layers if isinstance(layer, NestedNormalization)]
     for subnet in subnets if subnets is not None else range(model.subnet_count):
@@ -29,11 +34,9 @@ def recalibrate(
 
 def _recalibrate_subnet(model, norms, subnet: int, x: np.ndarray, batch_size: int) -> None:
     momenta = [norm.momentum for norm in norms]
-    starts = range(0, max(len(x) - batch_size // 2, 1), batch_size)
-    for step, start in enumerate(starts):
+    for step, batch in enumerate(spread_batches(x, batch_size)):
         for norm in norms:
             norm.momentum = step / (step + 1)
-        batch = tf.constant(x[start : start + batch_size], tf.float32)
-        model.call_subnet(batch, subnet, training=True)
+        model.call_subnet(tf.constant(batch, tf.float32), subnet, training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -32,6 +32,7 @@ from tflm_reds.quantized import QuantizedNet
 from tflm_reds.report import Report, render_markdown
 from tflm_reds.report.assemble import BuildFacts, assemble
 from tflm_reds.report.costs import subnet_costs
+from tflm_reds.sampling import spread
 from tflm_reds.sim.protocol import Simulator
 from tflm_reds.sim.renode import check_in_renode
 from tflm_reds.sim.simulators import choose_simulators, outputs_in, run_simulators
@@ -115,7 +116,7 @@ def make_quantized(
 ) -> QuantizedNet:
     """Quantise to int8 with training data as calibration."""
     with progress.stage("Quantise to int8"):
-        x, _ = _calibration(dataset, options.seed)
+        x = spread(dataset.inputs, CALIBRATION_SAMPLES)
         net = quantize(nested, x, network_name(options), dataset.labels)
         progress.say(f"one weight set of {net.weight_bytes:,} B for {net.subnet_count} subnets")
     return net

@@ -17,6 +17,7 @@ from tflm_reds.callbacks import (
 from tflm_reds.datasets import Dataset, training_batches
 from tflm_reds.keras_reader import read_model
 from tflm_reds.nested_model import NestedModel
+from tflm_reds.sampling import spread
 
 VALIDATION_BATCH = 256
 CALIBRATION_SAMPLES = 2000
@@ -81,6 +82,7 @@ def fine_tune(
             compete for the best.
     """
     batches = lessons(dataset, batch_size, teacher, trust, mixing)
+    seen = dataset.x_train if teacher is None else dataset.inputs
     classes = nested.graph.nodes[-1].shape[-1]
     y_validation = np.eye(classes, dtype=np.float32)[dataset.y_validation]
     optimizer = _adam(rate, epochs * len(batches))
@@ -89,11 +91,11 @@ def fine_tune(
     chosen = [Distillation(alpha), StopOnNaN(), *callbacks]
     rounds_from = max(epochs - quantization_epochs, 0) if quantization_epochs else 0
     if quantization_epochs:
-        chosen.append(QuantizationAware(dataset.x_train[:CALIBRATION_SAMPLES], rounds_from))
+        chosen.append(QuantizationAware(spread(seen, CALIBRATION_SAMPLES), rounds_from))
     if validated:
         path = checkpoints and Path(checkpoints) / "best.npz"
         best = BestSubnets(path=path, start_epoch=rounds_from)
-        chosen += [RecalibrateBatchNorm(dataset.x_train, samples=4096), best]
+        chosen += [RecalibrateBatchNorm(seen, samples=4096), best]
     if checkpoints:
         chosen.append(keras.callbacks.BackupAndRestore(str(checkpoints), delete_checkpoint=False))
     return nested.fit(

@@ -49,8 +49,13 @@ class Dataset:
         """Shape of one input."""
         return self.x_train.shape[1:]
 
+    @property
+    def inputs(self) -> np.ndarray:
+        """Training and unlabelled inputs [n + m, ...]: what a network may meet."""
+        return np.concatenate([self.x_train, self.x_unlabelled])
+
     def labelled_and_not(self) -> tuple[np.ndarray, np.ndarray]:
-        """Training and unlabelled inputs [n + m, ...], and their one-hot labels [n + m, classes].
+        """`inputs` and their one-hot labels [n + m, classes].
 
         Labels are float32; those of unlabelled inputs are all 0.
         """
@@ -58,7 +63,7 @@ class Dataset:
             (len(self.x_train) + len(self.x_unlabelled), len(self.labels)), np.float32
         )
         labels[np.arange(len(self.y_train)), self.y_train] = 1
-        return np.concatenate([self.x_train, self.x_unlabelled]), labels
+        return self.inputs, labels
 
     def _check_part(self, what: str, x: np.ndarray, y: np.ndarray) -> None:
         if x.shape[1:] != self.input_shape or y.shape != x.shape[:1]:
