@@ -205,10 +205,8 @@ def test_recalibration_measures_the_subnet(task):
 
 def test_recalibration_does_not_mind_sorted_inputs(task):
     """Batches of one class each would lack the variance between the classes."""
-    nested, x = (
-        nested_model(task),
-        np.sort(task[1] + np.linspace(0, 9, len(task[1]))[:, None, None, None], axis=0),
-    )
+    nested, slopes = nested_model(task), np.linspace(0, 9, len(task[1]))
+    x = np.sort(task[1] + slopes[:, None, None, None], axis=0)
     shuffled = np.random.default_rng(0).permutation(x)
     variances = []
     for inputs in (x, shuffled):
