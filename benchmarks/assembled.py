@@ -67,9 +67,8 @@ def make_net(name: str, data: Path | None) -> QuantizedNet:
     return quantize(nest(model, (x, y), plan=plan), x, name)
 
 
-def rows_of(name: str, data: Path | None, optimize: str = "speed") -> Iterator[dict]:
-    """A row for each subnet of one network."""
-    net = make_net(name, data)
+def rows_of(name: str, net: QuantizedNet, optimize: str = "speed") -> Iterator[dict]:
+    """A row for each subnet of one network, as `make_net` gives it."""
     program = lower(net, optimize)
     x = np.random.default_rng(SEED).integers(-128, 128, (1, *net.input.shape)).astype(np.int8)
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +114,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     arguments = parser.parse_args()
     for name in arguments.networks:
-        rows = list(rows_of(name, arguments.data))
+        rows = list(rows_of(name, make_net(name, arguments.data)))
         replace_rows("assembled", rows, "name")
         for row in rows:
             per_mac = row["cycles_ws0"] / row["macs"]

@@ -23,7 +23,7 @@ def prices_of(name: str, data: Path | None) -> Iterator[dict]:
     """A row for each subnet of one network."""
     net = make_net(name, data)
     arenas = {f"arena_{goal}": lower(net, goal).arena_sizes[-1] for goal in SLACK}
-    runs = [list(rows_of(name, data, goal)) for goal in SLACK]
+    runs = [list(rows_of(name, net, goal)) for goal in SLACK]
     for rows in zip(*runs, strict=True):
         cycles = {f"cycles_{g}": row["cycles_ws0"] for g, row in zip(SLACK, rows, strict=True)}
         copied = {key: rows[0][key] for key in COPIED}

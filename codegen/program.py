@@ -140,6 +140,11 @@ class Op:
     scratch_offset: int = 0
 
     @property
+    def is_pointwise(self) -> bool:
+        """Whether each output position reads the input position of the same place, and no other."""
+        return self.window == self.stride == (1, 1) and self.padding == (0, 0)
+
+    @property
     def source(self) -> str:
         """The (first) edge that this op reads."""
         return self.sources[0]

@@ -60,9 +60,8 @@ def works_backward(program: Program, op: Op) -> bool:
     So outputs that are smaller and outputs that are larger all end where their inputs end: a chain
     of them needs no more than its largest tensor.
     """
-    is_pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
     is_smaller = program.edges[op.target].stride < program.edges[op.source].stride
-    return op.kernel in BACKWARD and is_pointwise and is_smaller
+    return op.kernel in BACKWARD and op.is_pointwise and is_smaller
 
 
 def _lag(program: Program, op: Op) -> int | None:

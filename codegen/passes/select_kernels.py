@@ -125,12 +125,11 @@ def _reads_whole_groups(op: Op, source: Edge, target: Edge) -> bool:
 
 
 def _convolutions(op: Op, source: Edge, is_vector: bool) -> tuple[str, ...]:
-    is_pointwise = op.window == op.stride == (1, 1) and op.padding == (0, 0)
     fitting = {
-        CONVOLVE_1X1: is_pointwise,
+        CONVOLVE_1X1: op.is_pointwise,
         CONVOLVE_NARROW: is_narrow(op.window, op.dilation, source.stride, source.is_cut),
         CONVOLVE: True,
-        FULLY_CONNECTED: is_pointwise and is_vector,  # the same product
+        FULLY_CONNECTED: op.is_pointwise and is_vector,  # the same product
     }
     return tuple(kernel for kernel, fits in fitting.items() if fits)
 
