@@ -7,11 +7,9 @@ size_t reds_convolve_1x1_s8_get_buffer_size(const reds_dims *filter_dims) {
 static int arguments_valid(const reds_call *call) {
   const reds_dims *input = call->input_dims, *filter = call->filter_dims;
   const reds_dims *output = call->output_dims;
-  const reds_extent stride = call->params->stride, padding = call->params->padding;
-  return reds_packed_valid(call->filter) && filter->height == 1 && filter->width == 1 &&
+  return reds_packed_valid(call->filter) && reds_is_pointwise(call) &&
          filter->channels == input->channels && input->height == output->height &&
-         input->width == output->width && stride.height == 1 && stride.width == 1 &&
-         padding.height == 0 && padding.width == 0 &&
+         input->width == output->width &&
          reds_scratch_valid(call->context, reds_patch_scratch(filter));
 }
 

@@ -14,12 +14,10 @@ size_t reds_convolve_1x1_small_s8_get_buffer_size(const reds_dims *filter_dims) 
 
 static int arguments_valid(const reds_call *call) {
   const reds_dims *input = call->input_dims, *output = call->output_dims;
-  const reds_extent stride = call->params->stride, padding = call->params->padding;
   const size_t least = reds_convolve_1x1_small_s8_get_least_buffer_size(call->filter_dims);
-  return reds_packed_valid(call->filter) && call->filter_dims->channels == input->channels &&
-         input->height == output->height && input->width == output->width && stride.height == 1 &&
-         stride.width == 1 && padding.height == 0 && padding.width == 0 &&
-         reds_scratch_valid(call->context, least);
+  return reds_packed_valid(call->filter) && reds_is_pointwise(call) &&
+         call->filter_dims->channels == input->channels && input->height == output->height &&
+         input->width == output->width && reds_scratch_valid(call->context, least);
 }
 
 /* The positions that are left, in the order in which they are made: with negative steps from the

@@ -122,13 +122,6 @@ static REDS_NOINLINE void convolve_position(const reds_layer *layer, int32_t pos
   }
 }
 
-static int is_pointwise(const reds_call *call) {
-  const reds_dims *filter = call->filter_dims;
-  const reds_extent stride = call->params->stride, padding = call->params->padding;
-  return filter->height == 1 && filter->width == 1 && stride.height == 1 && stride.width == 1 &&
-         padding.height == 0 && padding.width == 0;
-}
-
 /* Whether each tap begins with a group of its own, or there is one only. */
 static int taps_begin_groups(const reds_dims *filter) {
   return filter->channels != filter->channel_stride || filter->channels % REDS_GROUP_INPUTS == 0 ||
@@ -181,7 +174,7 @@ reds_status reds_convolve_direct_s8(const reds_context *context, const reds_conv
   const reds_layer layer = make_layer(&call);
   const int32_t last = output_dims->height * output_dims->width - 1;
   const int backward =
-      is_pointwise(&call) && output_dims->channel_stride < input_dims->channel_stride;
+      reds_is_pointwise(&call) && output_dims->channel_stride < input_dims->channel_stride;
   for (int32_t i = 0; i <= last; ++i) convolve_position(&layer, backward ? last - i : i);
   return REDS_OK;
 }

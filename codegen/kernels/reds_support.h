@@ -84,6 +84,14 @@ static inline int reds_same_dims(const reds_dims *a, const reds_dims *b) {
   return a->height == b->height && a->width == b->width && a->channels == b->channels;
 }
 
+/* Whether each output position reads the input position of the same place, and no other. */
+static inline int reds_is_pointwise(const reds_call *call) {
+  const reds_dims *filter = call->filter_dims;
+  const reds_extent stride = call->params->stride, padding = call->params->padding;
+  return filter->height == 1 && filter->width == 1 && stride.height == 1 && stride.width == 1 &&
+         padding.height == 0 && padding.width == 0;
+}
+
 static inline int reds_offset_valid(int32_t input_offset) {
   return input_offset >= -127 && input_offset <= 128;
 }
