@@ -33,6 +33,7 @@ from tflm_reds.recalibration import recalibrate
 from tflm_reds.sampling import spread
 from tflm_reds.score import score
 from tflm_reds.training import fine_tune
+from tflm_reds.utility import measure_utilities
 from tflm_reds.zoo import ZOO, load_zoo
 
 BUDGETS = (0.25, 0.50, 0.75)
@@ -48,7 +49,8 @@ class Cell:
         batch_norm: what the subnets share of it.
         distillation: share of the full subnet's outputs in the loss of the others.
         direction: of planning.
-        objective: of planning; "uniform" widths are in one proportion in every layer (slimmable).
+        objective: of planning, as `nest` takes it; "uniform" widths are in one proportion in every
+            layer (slimmable).
     """
 
     score: str = "gradient"
@@ -69,6 +71,7 @@ CELLS = {
     "no_distillation": Cell(distillation=0.0),
     "top_down": Cell(direction="top-down"),
     "joint": Cell(direction="joint"),
+    "measured": Cell(objective="measured"),
     "product": Cell(objective="product"),
     "sum": Cell(objective="sum"),
     "uniform": Cell(objective="uniform"),
@@ -120,7 +123,10 @@ def nested_of(model: keras.Model, dataset: Dataset, cell: Cell, seed: int) -> Ne
     if cell.objective == "uniform":
         plan = uniform_plan(graph, (*BUDGETS, 1.0))
     else:
-        options = {"direction": cell.direction, "objective": cell.objective}
+        objective = cell.objective
+        if objective == "measured":
+            objective = measure_utilities(graph, weights, x, y).objective(graph.groups)
+        options = {"direction": cell.direction, "objective": objective}
         plan = plan_graph(graph, scores, BUDGETS, batch_norm=cell.batch_norm, **options)
     nested = NestedModel.from_weights(graph, weights, plan, batch_norm=cell.batch_norm)
     recalibrate(nested, x, subnets=range(nested.subnet_count - 1))

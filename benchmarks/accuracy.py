@@ -1,7 +1,7 @@
 """Accuracy of nested subnets beside the paper's: one seeded run per call, resumable.
 
     python -m benchmarks.accuracy ds_cnn_s_fashion_mnist --data DIR
-    python -m benchmarks.accuracy ds_cnn_s_fashion_mnist --data DIR --widths uniform
+    python -m benchmarks.accuracy ds_cnn_s_fashion_mnist --data DIR --widths measured
     python -m benchmarks.accuracy ds_cnn_s_kws --data DIR --budgets paper
     python -m benchmarks.accuracy ds_cnn_s_kws --data DIR --budgets ten
 
@@ -76,12 +76,12 @@ SPEECH = Recipe(epochs=8, rate=1e-3, trust=0.9, mixing=0.5, full_weight=2.0)
 RECIPES = {
     "ds_cnn_s_fashion_mnist": VISION,
     "ds_cnn_s_cifar10": VISION,
-    "dnn_s_kws": replace(SPEECH, epochs=50),
+    "dnn_s_kws": replace(SPEECH, epochs=100),
     "dnn_l_kws": replace(SPEECH, epochs=30),
-    "cnn_s_kws": replace(SPEECH, epochs=40),
+    "cnn_s_kws": replace(SPEECH, epochs=60, full_weight=3.0),
     "cnn_l_kws": replace(SPEECH, epochs=12),
     "ds_cnn_s_kws": replace(SPEECH, epochs=60),
-    "ds_cnn_l_kws": replace(SPEECH, epochs=3),
+    "ds_cnn_l_kws": replace(SPEECH, epochs=8),
 }
 
 
@@ -125,7 +125,8 @@ def train(
         graph, _ = read_model(model)
         nested = nest(model, data, plan=uniform_plan(graph, (*budgets, 1.0)))
     else:
-        nested = nest(model, data, budgets, objective=arguments.objective)
+        objective = "measured" if arguments.widths == "measured" else "width"
+        nested = nest(model, data, budgets, objective=objective)
     print(nested.plan, flush=True)
     start = time.monotonic()
     weights = [1.0] * (nested.subnet_count - 1) + [recipe.full_weight]
@@ -265,8 +266,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budgets", choices=["labels", "paper", "ten"], default="labels")
-    parser.add_argument("--widths", choices=["planned", "uniform"], default="planned")
-    parser.add_argument("--objective", default="width")
+    parser.add_argument("--widths", choices=["planned", "measured", "uniform"], default="planned")
     parser.add_argument("--distillation", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, help="default: as in RECIPES")
     parser.add_argument("--out", type=Path, default=Path("build/accuracy"))

@@ -36,6 +36,12 @@ def test_no_group_is_free_whatever_the_noise_says():
     assert found.coefficients["b"] == pytest.approx(LEAST_COEFFICIENT * 0.5)
 
 
+def test_groups_that_no_width_harms_count_alike():
+    shares = np.random.default_rng(2).uniform(0.1, 1.0, (60, 2))
+    found = _fit(["a", "b"], shares, np.zeros(60))
+    assert found.coefficients["a"] == found.coefficients["b"] > 0
+
+
 def test_utility_rises_with_width_and_ever_less():
     utility = Utilities(1.5, {"a": 0.1}, 0.9, 50).of("a", 8)
     gains = np.diff(utility[1:])

@@ -1,8 +1,8 @@
 """Measured utilities: how much each layer's width matters once the network has been trained.
 
 Scores tell which units of a layer to keep, not how many units each layer needs: training makes up
-for most of what a cut destroys. So the network is trained for a few hundred steps while every batch
-draws widths of its own at random, its error is measured on many random widths, and
+for most of what a cut destroys. So the network is trained while every batch draws widths of its own
+at random, its error is measured on many random widths, and
 
     log(error) = constant + sum over groups g of c_g * (width_g / size_g) ** -p,     c_g >= 0
 
@@ -25,10 +25,10 @@ from tflm_reds.keras_writer import write_model
 from tflm_reds.score import is_classifier, resolve_loss
 
 EXPONENTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-SMALLEST_SHARE = 0.1  # of the MACs: random widths are drawn from here to the full network
+SMALLEST_SHARE = 0.3  # of each group's units; the law of far narrower ones is another
 LEAST_COEFFICIENT = 0.1  # of the mean: no group is free, whatever the noise of the fit says
 BATCH_SIZE = 128
-LARGEST_HELD_OUT = 1000
+LARGEST_HELD_OUT = 2000
 FULL_EVERY = 4  # steps: the full network stays what it is
 
 
@@ -65,8 +65,8 @@ def measure_utilities(
     y: np.ndarray,
     *,
     loss: str | keras.losses.Loss | None = None,
-    steps: int = 250,
-    draws: int = 80,
+    steps: int = 1500,
+    draws: int = 120,
     rate: float = 1e-3,
     seed: int = 0,
 ) -> Utilities:
@@ -75,8 +75,9 @@ def measure_utilities(
     Args:
         graph, weights: the network with its units sorted by importance.
         x, y: training data, [n, *input shape] and [n] or [n, classes]; one in five samples, at most
-            1,000, is held out to measure on.
-        steps: of training, 128 samples each.
+            2,000, is held out to measure on.
+        steps: of training, 128 samples each. After 250, DS-CNN S for Fashion-MNIST does not show
+            yet which layers matter more.
         draws: random widths that are measured.
 
     Raises:
@@ -114,14 +115,11 @@ def measure_utilities(
 
 
 def _draw(graph: LayerGraph, random: np.random.Generator) -> dict[str, int]:
-    """Random widths, more or less narrow altogether, with at least `SMALLEST_SHARE` of the MACs."""
-    least = SMALLEST_SHARE * graph.macs()
-    while True:
-        shares = np.exp(random.uniform(np.log(0.1), 0, len(graph.groups)) * random.uniform(0.2, 1))
-        sizes = zip(graph.groups.items(), shares, strict=True)
-        widths = {g: max(1, round(float(share) * size)) for (g, size), share in sizes}
-        if graph.macs(widths) >= least:
-            return widths
+    """Random widths, more or less narrow altogether."""
+    narrowest = np.log(SMALLEST_SHARE) * random.uniform(0.2, 1)
+    shares = np.exp(random.uniform(narrowest, 0, len(graph.groups)))
+    sizes = zip(graph.groups.items(), shares, strict=True)
+    return {group: max(1, round(float(share) * size)) for (group, size), share in sizes}
 
 
 class _RandomWidths:
@@ -187,13 +185,14 @@ def _mask(node: Node, widths: tf.Tensor, index: Mapping[str, int]) -> tf.Tensor:
 
 def _fit(groups: list[str], shares: np.ndarray, target: np.ndarray) -> Utilities:
     """The best of `EXPONENTS`; `shares` [draws, groups] in (0, 1], `target` [draws]."""
-    spread = ((target - target.mean()) ** 2).sum()
+    spread = ((target - target.mean()) ** 2).sum() or 1.0
     best: Utilities | None = None
     for exponent in EXPONENTS:
         one = np.ones((len(shares), 1))
         # Two columns, so that the constant alone may be negative.
         solution, residual = scipy.optimize.nnls(np.hstack([one, -one, shares**-exponent]), target)
-        found = np.maximum(solution[2:], LEAST_COEFFICIENT * solution[2:].mean())
+        mean = solution[2:].mean() or 1.0  # a network that no width harms: all groups count alike
+        found = np.maximum(solution[2:], LEAST_COEFFICIENT * mean)
         r_squared = float(1 - residual**2 / spread)
         if best is None or r_squared > best.r_squared:
             coefficients = dict(zip(groups, found.tolist(), strict=True))
