@@ -1,8 +1,8 @@
 r"""Builds digits and the keyword-spotting networks; writes what their reports say.
 
     python -m benchmarks.networks digits_ds_cnn
-    python -m benchmarks.networks ds_cnn_s_kws dnn_s_kws cnn_s_kws --data DIR \
-        --trained build/accuracy
+    python -m benchmarks.networks ds_cnn_s_kws cnn_s_kws --data DIR --trained build/accuracy
+    python -m benchmarks.networks dnn_s_kws --data DIR --trained build/accuracy --widths measured
 
 With `--trained` the nested networks are those that benchmarks.accuracy has trained and saved there.
 The keyword networks start from Arm's pretrained weights; their accuracy on the canonical test set
@@ -63,12 +63,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--trained", type=Path, help="folder of benchmarks.accuracy")
+    parser.add_argument("--widths", default="planned", help="as benchmarks.accuracy chose them")
     arguments = parser.parse_args()
     for name in arguments.networks:
         flags = [] if name == "digits_ds_cnn" else ["--zoo", name]
         if arguments.trained:
-            run = arguments.trained / f"{name}-paper-planned-0" / "nested.keras"
-            flags = [str(run), "--dataset", ZOO[name].dataset, "--name", name, "--epochs", "0"]
+            run = f"{name}-paper-{arguments.widths}-0"
+            nested = str(arguments.trained / run / "nested.keras")
+            flags = [nested, "--dataset", ZOO[name].dataset, "--name", name, "--epochs", "0"]
         flags += ["--epochs", str(arguments.epochs)] if arguments.epochs is not None else []
         command = " ".join(["python -m tflm_reds.build", *flags, *["--data DIR"] * bool(flags)])
         parsed = vars(parse_arguments(flags)) | {"data": arguments.data}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tflm_reds.activation_scales import Scale, activation_scales
+from tflm_reds.bias_correction import correct_biases
 from tflm_reds.calibrate import Ranges, calibrate
 from tflm_reds.clipping import clip_ranges
 from tflm_reds.errors import DataError, QuantizationError
@@ -17,7 +18,7 @@ from tflm_reds.fusion import Step, fuse
 from tflm_reds.graph import BATCH_NORM_WEIGHTS, LINEAR_OPS, LayerGraph, Node, Weights
 from tflm_reds.nested_model import NestedModel
 from tflm_reds.nesting import check_calibration
-from tflm_reds.quantized import QuantizedNet, QuantOp
+from tflm_reds.quantized import LARGEST_BIAS, QuantizedNet, QuantOp
 from tflm_reds.quantized_tensor import QuantPart, QuantTensor
 from tflm_reds.wide_sums import split_wide_sums
 
@@ -40,8 +41,6 @@ _KINDS = {
     "reshape": "RESHAPE",
     "softmax": "SOFTMAX",
 }
-
-LARGEST_BIAS = 2**28
 
 METHODS = ("mse", "minmax")
 """How `activation_ranges` chooses."""
@@ -87,13 +86,14 @@ def quantize(
     tensors = {name: _tensor(nested, name, last_nodes[name], scales[name]) for name in last_nodes}
     arrays = [nested.subnet_arrays(k) for k in range(nested.subnet_count)]
     tensors, ops = split_wide_sums(tensors, [_op(step, tensors, arrays) for step in steps])
-    return QuantizedNet(
+    net = QuantizedNet(
         name=c_identifier(name or nested.name),
         tensors=tensors,
         ops=ops,
         budgets=nested.plan.budgets,
         labels=tuple(labels),
     )
+    return correct_biases(net, nested, last_nodes, x)
 
 
 def activation_ranges(nested: NestedModel, x: np.ndarray, method: str = DEFAULT_METHOD) -> Ranges:

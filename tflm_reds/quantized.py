@@ -17,6 +17,9 @@ from tflm_reds.quantized_tensor import QuantTensor, keep_parts
 LINEAR_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Ops that multiply and accumulate; each has biases and scales of every subnet."""
 
+LARGEST_BIAS = 2**28
+"""Of a bias as `quantize` makes it, so that there is room for the sum."""
+
 
 @dataclass(frozen=True)
 class QuantOp:
