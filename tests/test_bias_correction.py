@@ -63,8 +63,8 @@ def test_only_biases_before_unfused_activations_change(monkeypatch):
             assert np.array_equal(before.weights, after.weights)
 
 
-@pytest.mark.parametrize("name", ["mlp", "ds_cnn"])
-def test_networks_of_fused_activations_stay_as_they_are(name, monkeypatch):
+@pytest.mark.parametrize("name", ["mlp", "ds_cnn", "everything"])
+def test_biases_of_fused_activations_or_without_batch_norm_stay(name, monkeypatch):
     rounded, corrected = both(*nested_and_inputs(name), monkeypatch)
     pairs = zip(rounded.ops, corrected.ops, strict=True)
     assert all(map(np.array_equal, b.biases, a.biases) for b, a in pairs)

@@ -2,9 +2,9 @@
 
 Rounded weights and clipped activations move the mean of a layer's outputs, and so does TFLM's
 LEAKY_RELU, which rounds negative values twice. A layer's bias takes the mean error away at no cost
-at run time: layer after layer, because the correction of one changes the inputs of the next. Where
-an activation is fused, the int8 output does not tell the mean before it, and the bias stays. So
-does the output layer's: its means over few samples are noise beside the differences of classes.
+at run time: layer after layer, because the correction of one changes the inputs of the next. Only
+behind a batch-norm has each subnet a bias of its own; and where an activation is fused, the int8
+output does not tell the mean before it.
 """
 
 from collections.abc import Mapping
@@ -25,19 +25,13 @@ SAMPLES = 128
 def correct_biases(
     net: QuantizedNet, nested: NestedModel, nodes: Mapping[str, Node], x: np.ndarray
 ) -> QuantizedNet:
-    """`net` with the biases of each subnet corrected.
-
-    Biases that all subnets share by `batch_norm="shared"` stay shared, and as they are.
+    """`net` with the biases of each subnet corrected where they are its own.
 
     Args:
         nodes: of `nested`, the one whose output each tensor of `net` holds.
         x: calibration inputs [n, *input shape]; at most SAMPLES of them are used.
     """
-    corrected = {
-        op.output: nodes[op.output].name
-        for op in net.ops
-        if op.is_linear and op.activation == "none" and op.output != _logits(net)
-    }
+    corrected = {name: node.name for name, node in nodes.items() if node.op == "batch_norm"}
     if not corrected or nested.batch_norm == "shared":
         return net
     x = spread(x, SAMPLES)
@@ -70,12 +64,6 @@ def _float_means(
     outputs = {tensor: model.get_layer(name).output for tensor, name in nodes.items()}
     values = keras.Model(model.inputs[0], outputs)(x.astype(np.float32), training=False)
     return {tensor: _channel_means(np.array(value)) for tensor, value in values.items()}
-
-
-def _logits(net: QuantizedNet) -> str:
-    """The output, or what the softmax at the end reads."""
-    last = net.ops[-1]
-    return last.inputs[0] if last.kind == "SOFTMAX" else last.output
 
 
 def _means(net: QuantizedNet, op: QuantOp, output: np.ndarray) -> np.ndarray:

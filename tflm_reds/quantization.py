@@ -75,6 +75,7 @@ def quantize(
     """
     graph = nested.graph
     check_int8_form(graph)
+    x, _ = check_calibration(graph, x)
     steps = fuse(graph)
     source = graph.nodes[0]
     ranges = ranges or nested.ranges or DEFAULT_METHOD
