@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from graph_checks import assert_same
+from graph_checks import assert_same, check_graph
 from keras import layers
 from keras_models import BRANCHING, data, make
 
@@ -31,6 +31,17 @@ def test_add_ties_its_branches():
     made = {g: [a.weight for a in axes if a.makes] for g, axes in graph.axes.items()}
     assert made["stem"] == ["stem/kernel", "outer/kernel"]
     assert made["down"] == ["down/kernel", "shortcut/kernel", "bn_odd_depthwise/kernel"]
+
+
+def test_both_parts_of_a_separable_convolution_of_one_channel_are_cut():
+    """The depthwise part, a convolution there, makes fewer channels than the layer puts out."""
+    inputs = keras.Input((6, 5, 1))
+    x = layers.SeparableConv2D(5, 3, depth_multiplier=2, name="sep")(inputs)
+    model = keras.Model(inputs, layers.Dense(3, name="fc")(layers.Flatten()(x)))
+    graph, weights = read_model(model)
+    assert graph.groups == {"sep_depthwise": 2, "sep_pointwise": 5}
+    assert weights["sep_depthwise/kernel"].shape[-1] == graph["sep_depthwise"].shape[-1] == 2
+    check_graph(model, seed=0)
 
 
 def test_add_of_three_ties_all():

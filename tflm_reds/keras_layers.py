@@ -62,7 +62,7 @@ def _read_conv(builder: GraphBuilder, layer: keras.layers.Conv2D) -> None:
 
 def _append_conv(builder: GraphBuilder, layer, name: str, kernel, bias, geometry: dict) -> None:
     has_bias = builder.store_linear(name, kernel, bias)
-    shape = tuple(layer.output.shape[1:])
+    shape = (*layer.output.shape[1:3], kernel.shape[-1])
     parts = (Part(name, shape[-1]),)
     builder.append(name, "conv2d", shape, parts=parts, bias=has_bias, **geometry)
 
