@@ -152,11 +152,9 @@ class _Lines(keras.callbacks.Callback):
         print(epoch + 1, shown, flush=True)
 
 
-def quantized(nested: NestedModel, dataset: Dataset, folder: Path) -> QuantizedNet:
+def quantized(nested: NestedModel, dataset: Dataset) -> QuantizedNet:
     """The int8 network, calibrated on the training part."""
-    net = quantize(nested, spread(dataset.inputs, QUANTISATION_SAMPLES), labels=dataset.labels)
-    net.save(folder / "quantized.npz")
-    return net
+    return quantize(nested, spread(dataset.inputs, QUANTISATION_SAMPLES), labels=dataset.labels)
 
 
 def correct_int8(net: QuantizedNet, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -206,7 +204,8 @@ def rows_of(arguments: argparse.Namespace, command: str) -> list[dict]:
     nested, seconds = train(arguments, dataset, folder)
     before = correct(load_zoo(name, arguments.data)[0].predict(dataset.x_test, verbose=0), dataset)
     outputs = nested.predict(dataset.x_test, verbose=0, batch_size=256)
-    net = quantized(nested, dataset, folder)
+    net = quantized(nested, dataset)
+    net.save(folder / "quantized.npz")
     right = correct_int8(net, dataset.x_test, dataset.y_test)
     exact = exact_figures(name, net, arguments.data)
     _, labels = budgets_of(name, arguments.budgets)

@@ -17,27 +17,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.accuracy import QUANTISATION_SAMPLES, correct, correct_int8
+from benchmarks.accuracy import correct, correct_int8, quantized
 from benchmarks.rows import versions, write_rows
 from tflm_reds.budget import Budget
 from tflm_reds.codegen.lower import lower
 from tflm_reds.codegen.program import arena_bytes
-from tflm_reds.datasets import Dataset, load_dataset
+from tflm_reds.datasets import load_dataset
 from tflm_reds.datasets.visual_wake_words import load_visual_wake_words_mlperf
 from tflm_reds.nesting import nest
-from tflm_reds.quantization import quantize
-from tflm_reds.sampling import spread
 from tflm_reds.training import fine_tune
 from tflm_reds.zoo import ZOO, load_zoo
 
 NAME = "mobilenet_v1_025_vww"
 LIMITS = (32 * 1024, 40 * 1024)
 BATCH_SIZE, RATE, TRUST = 32, 1e-3, 0.9
-
-
-def inputs(dataset: Dataset) -> np.ndarray:
-    """What the activations' ranges are measured on."""
-    return spread(dataset.inputs, QUANTISATION_SAMPLES)
 
 
 def rows_of(data: Path, epochs: int, seed: int) -> list[dict]:
@@ -57,10 +50,10 @@ def rows_of(data: Path, epochs: int, seed: int) -> list[dict]:
     x, y = load_visual_wake_words_mlperf(data)
     thousand = replace(dataset, x_test=x, y_test=y)
     float_before = correct(nested.predict(x, verbose=0)[-1], thousand).mean()
-    int8_before = correct_int8(quantize(nested, inputs(dataset)), x, y)[-1].mean()
+    int8_before = correct_int8(quantized(nested, dataset), x, y)[-1].mean()
     fine_tune(nested, dataset, epochs, BATCH_SIZE, RATE, teacher=model, trust=TRUST)
     outputs = nested.predict(dataset.x_test, verbose=0)
-    net = quantize(nested, inputs(dataset))
+    net = quantized(nested, dataset)
     right = correct_int8(net, dataset.x_test, dataset.y_test)
     program = lower(net)
     return [

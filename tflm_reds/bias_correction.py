@@ -29,7 +29,7 @@ def correct_biases(
 
     Args:
         nodes: of `nested`, the one whose output each tensor of `net` holds.
-        x: calibration inputs [n, *input shape]; at most SAMPLES of them are used.
+        x: calibration inputs, float32 [n, *input shape]; at most SAMPLES of them are used.
     """
     corrected = {name: node.name for name, node in nodes.items() if node.op == "batch_norm"}
     if not corrected or nested.batch_norm == "shared":
@@ -62,7 +62,7 @@ def _float_means(
 ) -> dict[str, np.ndarray]:
     """Mean of each channel by tensor; `nodes` names the layer whose output it is."""
     outputs = {tensor: model.get_layer(name).output for tensor, name in nodes.items()}
-    values = keras.Model(model.inputs[0], outputs)(x.astype(np.float32), training=False)
+    values = keras.Model(model.inputs[0], outputs)(x, training=False)
     return {tensor: _channel_means(np.array(value)) for tensor, value in values.items()}
 
 
